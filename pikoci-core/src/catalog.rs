@@ -1,0 +1,105 @@
+//! What is built in: the names and parameters that a pipeline may use without declaring them.
+
+use std::collections::BTreeMap;
+
+/// Which parameters something takes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParamSpec {
+    /// The accepted names; `None` accepts any.
+    pub accepted: Option<Vec<String>>,
+    /// The names that must be given.
+    pub required: Vec<String>,
+}
+
+impl ParamSpec {
+    /// Any parameter is fine.
+    pub fn any() -> Self {
+        Self::default()
+    }
+
+    /// Only these are accepted; a name that ends with `!` must be given.
+    ///
+    /// ```
+    /// let spec = pikoci_core::catalog::ParamSpec::only(["path!", "args"]);
+    /// assert_eq!(spec.required, ["path"]);
+    /// ```
+    pub fn only<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut spec = Self { accepted: Some(Vec::new()), required: Vec::new() };
+        for name in names {
+            let bare = name.strip_suffix('!').unwrap_or(name);
+            spec.accepted.get_or_insert_default().push(bare.to_owned());
+            if bare != name {
+                spec.required.push(bare.to_owned());
+            }
+        }
+        spec
+    }
+}
+
+/// One built-in type or runner.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CatalogEntry {
+    /// What it takes.
+    pub params: ParamSpec,
+    /// Its definition in HCL, where it has one; it holds one block of its kind.
+    pub definition: Option<&'static str>,
+    /// Whether this program can run it. A name that is known but not
+    /// available is accepted in a pipeline and errors when it is run.
+    pub available: bool,
+}
+
+/// The kinds of things a catalog lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CatalogKind {
+    /// `resource_type`.
+    ResourceType,
+    /// `runner_type`.
+    RunnerType,
+    /// `service_type`.
+    ServiceType,
+    /// `secret_type`.
+    SecretType,
+    /// `notification_type`.
+    NotificationType,
+}
+
+impl CatalogKind {
+    /// The word for it in a pipeline.
+    pub fn block(self) -> &'static str {
+        match self {
+            Self::ResourceType => "resource_type",
+            Self::RunnerType => "runner_type",
+            Self::ServiceType => "service_type",
+            Self::SecretType => "secret_type",
+            Self::NotificationType => "notification_type",
+        }
+    }
+}
+
+/// Everything that is built in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalog {
+    entries: BTreeMap<CatalogKind, BTreeMap<String, CatalogEntry>>,
+}
+
+impl Catalog {
+    /// A catalog of nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry, over one of the same name.
+    pub fn insert(&mut self, kind: CatalogKind, name: impl Into<String>, entry: CatalogEntry) {
+        self.entries.entry(kind).or_default().insert(name.into(), entry);
+    }
+
+    /// The entry of that name.
+    pub fn get(&self, kind: CatalogKind, name: &str) -> Option<&CatalogEntry> {
+        self.entries.get(&kind)?.get(name)
+    }
+
+    /// All entries of a kind, by name.
+    pub fn iter(&self, kind: CatalogKind) -> impl Iterator<Item = (&str, &CatalogEntry)> {
+        self.entries.get(&kind).into_iter().flatten().map(|(name, entry)| (name.as_str(), entry))
+    }
+}

@@ -1,0 +1,1 @@
+//! The graph of a pipeline's jobs and resources, as DOT, Mermaid and SVG.

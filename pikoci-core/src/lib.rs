@@ -1,0 +1,44 @@
+//! The engine of PikoCI.
+//!
+//! This crate holds the model (pipelines, versions, builds, events), the
+//! pipeline language ([`language`]), the plan interpreter that runs a job's
+//! steps ([`plan`]) and the traits that others implement ([`Runner`],
+//! [`ResourceType`], [`ServiceType`], [`SecretType`], [`NotificationType`]).
+//! It starts no process, opens no socket and knows no database: what touches
+//! the machine lives in `pikoci-exec` and comes in through the traits.
+#![doc = include_str!("front_page_example.md")]
+
+pub mod catalog;
+pub mod clock;
+pub mod condition;
+pub mod context;
+pub mod duration;
+pub mod event;
+pub mod graph;
+pub mod language;
+pub mod mask;
+pub mod name;
+pub mod params;
+pub mod pipeline;
+pub mod plan;
+pub mod secret;
+pub mod status;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
+pub mod traits;
+pub mod types;
+pub mod value;
+pub mod version;
+
+pub use context::{BuildContext, StepContext, StepRun};
+pub use event::{Event, EventKind};
+pub use params::Params;
+pub use pipeline::Pipeline;
+pub use status::Status;
+pub use traits::{
+    Exit, Journal, NotificationType, ResourceType, Runner, SecretType, ServiceType, StepIo,
+    TypeError, Workspace,
+};
+pub use types::Types;
+pub use value::Value;
+pub use version::Version;

@@ -1,0 +1,88 @@
+//! The plan interpreter: runs a job's steps over the traits and tells every step in events.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::context::BuildContext;
+use crate::event::Event;
+use crate::name::BuildName;
+use crate::pipeline::Pipeline;
+use crate::status::Status;
+use crate::traits::{Journal, Workspace};
+use crate::types::Types;
+use crate::version::Version;
+
+/// Takes the events of a build, in order, one call at a time.
+#[async_trait]
+pub trait EventSink: Send + Sync {
+    /// Takes the next event. A slow taker slows the build.
+    async fn event(&self, event: Event);
+}
+
+/// One build to run: which job of which pipeline, with which versions and values.
+#[derive(Debug, Clone)]
+pub struct BuildSpec {
+    /// What it is called; `name.job` names the job.
+    pub context: BuildContext,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The version for each get, by the get's name (resource name).
+    pub inputs: BTreeMap<String, Version>,
+    /// The values of the job's `input` blocks, by name; defaults are filled in by the engine.
+    pub input_values: BTreeMap<String, String>,
+    /// Which attempt of this build this is, from 1 (`BUILD_ATTEMPT`).
+    pub attempt: u32,
+}
+
+/// The world a build runs in.
+#[derive(Clone)]
+pub struct Host {
+    /// What each name of a runner or type stands for, declared types included.
+    pub types: Arc<Types>,
+    /// Where the events go.
+    pub events: Arc<dyn EventSink>,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// The build's files.
+    pub workspace: Arc<dyn Workspace>,
+    /// What remembers services over a crash.
+    pub journal: Arc<dyn Journal>,
+    /// Time between the polite and the hard end of processes.
+    pub grace: Duration,
+    /// The worker's name, for the first event.
+    pub worker: String,
+    /// Variables for every step besides those of the build (`TRACEPARENT`).
+    pub env: BTreeMap<String, String>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildResult {
+    /// The build.
+    pub name: BuildName,
+    /// How it ended.
+    pub status: Status,
+    /// Why, when it did not succeed.
+    pub reason: Option<String>,
+    /// The versions its puts made, by `type.name` of the resource, in the order made.
+    pub outputs: Vec<(String, Version)>,
+}
+
+/// Runs a build to its end; never returns early and never panics on what a
+/// pipeline says. When `cancel` fires, running steps are ended, `on_cancel` and
+/// `ensure` hooks run, services are stopped, and the build ends as cancelled.
+pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken) -> BuildResult {
+    let _ = (build, host, cancel);
+    todo!()
+}

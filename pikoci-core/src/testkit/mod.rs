@@ -1,0 +1,1 @@
+//! Doubles and conformance suites for the traits. Outside semver.
