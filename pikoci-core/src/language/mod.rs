@@ -3,6 +3,14 @@
 pub mod diagnostic;
 pub mod source;
 
+mod fields;
+mod jobs;
+mod reader;
+mod references;
+mod resources;
+mod type_decls;
+mod variables;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -73,6 +81,5 @@ pub struct ReadOutcome {
 
 /// Reads a pipeline from its files (name and text each).
 pub fn read(files: Vec<(String, String)>, options: &ReadOptions<'_>) -> ReadOutcome {
-    let _ = (files, options);
-    todo!()
+    reader::read(files, options)
 }
