@@ -1,6 +1,8 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 pub mod diagnostic;
+pub mod files;
+pub mod functions;
 pub mod source;
 
 use std::collections::BTreeMap;
