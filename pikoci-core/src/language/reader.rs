@@ -126,6 +126,10 @@ impl<'a> Reader<'a> {
         self.broken.borrow().iter().any(|broken| broken.kind == kind || broken.kind.is_empty())
     }
 
+    pub(super) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     pub(super) fn files(&self) -> Option<&Files> {
         self.files.as_ref()
     }
@@ -193,7 +197,7 @@ pub(super) fn read(files: Vec<(String, String)>, options: &ReadOptions<'_>) -> R
         diagnostics: RefCell::default(),
         dropped: Cell::new(0),
         broken: RefCell::default(),
-        files: options.directory.as_ref().map(Files::new),
+        files: options.directory.as_ref().map(|directory| Files::new(directory)),
         budget: Budget::default(),
     };
     let bodies: Vec<(FileId, Body)> =

@@ -7,7 +7,6 @@ use super::fields::with_suggestion;
 use super::jobs::ReadJob;
 use super::reader::Reader;
 use super::resources::NotificationSpans;
-use super::source::Span;
 use crate::name::StepId;
 use crate::pipeline::{HookBody, Hooks, Pipeline, Step, StepKind};
 

@@ -206,7 +206,9 @@ impl<'r> TypeDecls<'r> {
                     );
                     return None;
                 }
-                Some(files) => files.read_text(path).map_err(|error| error.to_string()),
+                Some(files) => files
+                    .read_text(path, self.reader.budget())
+                    .map_err(|error| error.to_string()),
             }
         } else if address.starts_with("https://") || address.starts_with("http://") {
             self.reader.options.loader.load(address)
@@ -562,12 +564,13 @@ impl<'r> TypeDecls<'r> {
     }
 
     /// The same for a `secret` block, whose type may have some of them already.
-    pub(super) fn check_secret_params(&self, name: &str, mut given: Vec<(&str, Span)>, header: Span) {
+    pub(super) fn check_secret_params(&self, name: &str, given: Vec<(&str, Span)>, header: Span) {
         let key = (CatalogKind::SecretType, name.to_owned());
         let own: Vec<String> = match self.decls.borrow().get(&key) {
             Some((Decl::Secret(decl), _)) => decl.attributes.keys().cloned().collect(),
             _ => Vec::new(),
         };
+        let mut given: Vec<(&str, Span)> = given;
         given.extend(own.iter().map(|name| (name.as_str(), header)));
         if let Some(spec) = self.spec(CatalogKind::SecretType, name) {
             // `key` picks a field of the answer for every type.
