@@ -197,7 +197,7 @@ pub(super) fn read(files: Vec<(String, String)>, options: &ReadOptions<'_>) -> R
         diagnostics: RefCell::default(),
         dropped: Cell::new(0),
         broken: RefCell::default(),
-        files: options.directory.as_ref().map(|directory| Files::new(directory)),
+        files: options.directory.as_ref().and_then(|directory| Files::new(directory).ok()),
         budget: Budget::default(),
     };
     let bodies: Vec<(FileId, Body)> =
