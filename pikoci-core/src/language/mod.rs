@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 pub mod eval;
+pub mod files;
 pub mod functions;
 mod operators;
 pub mod source;
