@@ -6,6 +6,7 @@
 
 use hcl_edit::expr::{BinaryOperator, UnaryOperator};
 
+use super::functions::parse_number;
 use crate::value::{Number, Value};
 
 /// Which operand is wrong.
@@ -45,30 +46,6 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Object(_) => "an object".into(),
         Value::Deferred(_) => "a secret".into(),
     }
-}
-
-/// The number a text spells, as Terraform reads it: decimal, no spaces, not infinite.
-pub(crate) fn parse_number(text: &str) -> Option<Number> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if !digits(whole) || !digits(fraction) || whole.len() + fraction.len() == 0 {
-        return None;
-    }
-    if let Some(exponent) = exponent {
-        let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-        if exponent.is_empty() || !digits(exponent) {
-            return None;
-        }
-    }
-    if let Ok(whole) = text.parse::<i64>() {
-        return Some(Number::Int(whole));
-    }
-    Number::from_f64(text.parse::<f64>().ok()?)
 }
 
 /// The value as a number; texts that spell one count. `None` for anything else.

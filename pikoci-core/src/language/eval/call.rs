@@ -243,17 +243,32 @@ impl Evaluator<'_> {
                 ),
             )));
         };
-        let text = functions::call("file", vec![path.clone()], &self.context).map_err(|error| {
-            let message = error.message.replacen("`file`", "`templatefile`", 1);
-            self.report(Diagnostic::error("function-argument", path_span, message))
-        })?;
-        let (Value::String(path), Value::String(text)) = (path, text) else {
+        let Value::String(path) = path else {
             return Err(self.report(Diagnostic::error(
                 "function-argument",
                 path_span,
-                "`templatefile`: argument `path` must be a string",
+                format!(
+                    "`templatefile`: argument `path` must be a string, but this is {}",
+                    describe(&path)
+                ),
             )));
         };
+        let Some(files) = self.context.files else {
+            return Err(self.report(Diagnostic::error(
+                "template-file",
+                path_span,
+                "there is no directory to read files from",
+            )));
+        };
+        let text = files
+            .read_text(&path, self.context.budget)
+            .map_err(|error| {
+                if let Some(exceeded) = self.context.budget.exceeded() {
+                    return self.exhaust(path_span, &exceeded);
+                }
+                let message = format!("`templatefile`: {error}");
+                self.report(Diagnostic::error("template-file", path_span, message))
+            })?;
         self.charge(expr, 0, text.len().saturating_mul(4))?;
         self.template_file(&path, &text, &vars, path_span)
     }

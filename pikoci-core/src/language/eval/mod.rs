@@ -26,7 +26,7 @@ use hcl_edit::Span as _;
 use hcl_edit::expr::{BinaryOp, BinaryOperator, Conditional, Expression, UnaryOp};
 
 use super::diagnostic::Diagnostic;
-use super::functions;
+use super::functions::{self, value_bytes};
 use super::operators::{self, Operand, OperatorError};
 use super::source::{FileId, SourceMap, Span};
 use crate::value::{Number, Value};
@@ -161,7 +161,7 @@ impl<'a> Evaluator<'a> {
         match self.eval_ref(expr, scope)? {
             Cow::Owned(value) => Ok(value),
             Cow::Borrowed(value) => {
-                self.charge(expr, 0, weight(value))?;
+                self.charge(expr, 0, value_bytes(value))?;
                 Ok(value.clone())
             }
         }
@@ -251,34 +251,42 @@ impl<'a> Evaluator<'a> {
             (&conditional.false_expr, &conditional.true_expr)
         };
         let value = self.eval(chosen, scope)?;
-        // As in Terraform both results have one type: a number or bool beside
-        // a text becomes a text. The other side's own faults do not matter.
-        if matches!(value, Value::Bool(_) | Value::Number(_)) && self.may_be_text(other, scope) {
-            let text = operators::to_text(&value).map(Value::String);
-            return Ok(text.unwrap_or(value));
-        }
-        Ok(value)
+        self.of_one_type(chosen, value, other, scope)
     }
 
-    /// Whether the side of a conditional that was not chosen is a text.
-    fn may_be_text(&self, expr: &Expression, scope: &Scope<'_>) -> bool {
-        match expr {
-            Expression::String(_) | Expression::HeredocTemplate(_) => true,
-            Expression::StringTemplate(template) if template.len() != 1 => true,
-            Expression::Parenthesis(inner) => self.may_be_text(inner.inner(), scope),
-            Expression::Conditional(inner) => {
-                self.may_be_text(&inner.true_expr, scope)
-                    || self.may_be_text(&inner.false_expr, scope)
-            }
-            Expression::Variable(_)
-            | Expression::Traversal(_)
-            | Expression::FuncCall(_)
-            | Expression::StringTemplate(_) => {
-                let (value, _) = self.silently(|| self.eval_ref(expr, scope));
-                matches!(value.as_deref(), Ok(Value::String(_)))
-            }
-            _ => false,
+    /// The chosen result of a conditional, converted as Terraform does to the
+    /// type that both results have in common: `true ? 1 : "a"` is `"1"`. The
+    /// other result's own faults do not matter, nor that there is no such type.
+    fn of_one_type(
+        &self,
+        chosen: &Expression,
+        value: Value,
+        other: &Expression,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Failed> {
+        if matches!(value, Value::Null | Value::String(_)) || value.is_deferred() {
+            return Ok(value);
         }
+        let (other, _) = self.silently(|| self.eval_ref(other, scope));
+        if self.exhausted.get() {
+            return Err(Failed);
+        }
+        let Ok(other) = other else { return Ok(value) };
+        let alike = matches!(
+            (&value, other.as_ref()),
+            (_, Value::Null)
+                | (Value::Bool(_), Value::Bool(_))
+                | (Value::Number(_), Value::Number(_))
+        );
+        if alike || other.is_deferred() {
+            return Ok(value);
+        }
+        let bytes = value_bytes(&value) + value_bytes(&other);
+        self.charge(chosen, bytes / ITEM_BYTES, bytes)?;
+        let unified = functions::unify(vec![value.clone(), other.into_owned()]);
+        Ok(unified
+            .and_then(|both| both.into_iter().next())
+            .unwrap_or(value))
     }
 
     /// A value as a condition.
@@ -352,7 +360,11 @@ impl<'a> Evaluator<'a> {
             self.wholly_known(value, self.span_of(side))?;
         }
         if matches!(operator, BinaryOperator::Eq | BinaryOperator::NotEq) {
-            self.charge(expr, weight(&left).min(weight(&right)) / ITEM_BYTES, 0)?;
+            self.charge(
+                expr,
+                value_bytes(&left).min(value_bytes(&right)) / ITEM_BYTES,
+                0,
+            )?;
         }
         operators::binary(operator, &left, &right).or_else(fail)
     }
@@ -381,22 +393,8 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// What one value in a list or an object costs, in bytes, besides its content.
+/// What one place in a list or an object costs, in bytes, besides the value in it.
 const ITEM_BYTES: usize = 64;
-
-/// About how many bytes a value takes.
-fn weight(value: &Value) -> usize {
-    ITEM_BYTES
-        + match value {
-            Value::String(text) => text.len(),
-            Value::List(items) | Value::Set(items) => items.iter().map(weight).sum(),
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| ITEM_BYTES + key.len() + weight(value))
-                .sum(),
-            _ => 0,
-        }
-}
 
 /// The complaint about a value that is needed now but known only at run time.
 fn deferred(value: &Value, span: Span) -> Diagnostic {

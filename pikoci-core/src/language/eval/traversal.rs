@@ -6,8 +6,9 @@ use hcl_edit::expr::{Expression, Traversal, TraversalOperator};
 use hcl_edit::{Decorated, Span as _};
 
 use super::scope::{Binding, Scope, is_run_time_name};
-use super::{Evaluator, Failed, weight};
+use super::{Evaluator, Failed};
 use crate::language::diagnostic::Diagnostic;
+use crate::language::functions::value_bytes;
 use crate::language::operators::{describe, to_number, to_text};
 use crate::language::source::Span;
 use crate::language::suggest::{did_you_mean, name_list};
@@ -257,7 +258,7 @@ impl Evaluator<'_> {
         for item in items {
             self.charge_at(|| span, 1, 0)?;
             let result = self.walk(Cow::Borrowed(item), each, scope)?;
-            self.charge_at(|| span, 0, weight(&result))?;
+            self.charge_at(|| span, 0, value_bytes(&result))?;
             results.push(result.into_owned());
         }
         Ok(Value::List(results))
