@@ -1,7 +1,9 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 pub mod diagnostic;
+mod lexer;
 pub mod source;
+pub mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
