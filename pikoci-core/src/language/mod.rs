@@ -4,6 +4,7 @@ pub mod diagnostic;
 pub mod eval;
 pub mod files;
 pub mod functions;
+mod lexer;
 mod operators;
 pub mod source;
 pub mod suggest;
