@@ -17,6 +17,7 @@ pub use fs::FsResource;
 pub use secrets::{EnvSecret, FileSecret};
 
 use crate::declared::Runners;
+use crate::runner::ExecRunner;
 use hcl::HclResource;
 use unavailable::Unavailable;
 
@@ -95,6 +96,7 @@ pub fn defaults() -> Types {
 /// The built-in runners and types; those that depend on the time ask `clock`.
 pub fn defaults_with_clock(clock: Arc<dyn Clock>) -> Types {
     let mut types = Types::new()
+        .runner("exec", ExecRunner::default())
         .resource_type("cron", CronResource::new(clock))
         .resource_type("fs", FsResource::new())
         .secret_type("env", EnvSecret::new())

@@ -51,7 +51,7 @@ pub fn types_for(pipeline: &Pipeline, base: &Types) -> Result<Types, TypesError>
     for (name, decl) in &pipeline.runner_types {
         let runner = match &decl.origin.built_in {
             Some(built_in) => find(&base.runners, built_in, &decl.origin)?,
-            None => Arc::new(crate::runner::DeclaredRunner::new(decl.clone())),
+            None => find(&base.runners, "exec", &decl.origin)?,
         };
         types.runners.insert(name.clone(), runner);
     }

@@ -113,11 +113,12 @@ impl Build<'_> {
             .map_err(|error| LocalError::Workspaces { error })?;
         let workspace = Arc::new(workspace);
         let sink = Arc::new(Observer { inner: sinks(&context), fetched: Mutex::default() });
+        let input_values = self.input_values();
         let spec = BuildSpec {
             pipeline: Arc::clone(&self.local.pipeline),
             inputs: self.inputs,
             check_missing: true,
-            input_values: self.input_values(),
+            input_values,
             attempt: 1,
             context,
         };
