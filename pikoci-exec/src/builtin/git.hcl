@@ -1,0 +1,3 @@
+resource_type "git" {
+  params = ["url"]
+}
