@@ -69,6 +69,23 @@ pub struct ReadOptions<'a> {
     pub now: Timestamp,
 }
 
+impl<'a> ReadOptions<'a> {
+    /// A reading with no values from outside, no files and no network, at the
+    /// beginning of time; set the fields that are to be otherwise.
+    pub fn new(name: impl Into<String>, catalog: &'a Catalog) -> Self {
+        Self {
+            name: name.into(),
+            directory: None,
+            catalog,
+            loader: &NoSources,
+            vars: BTreeMap::new(),
+            file_vars: BTreeMap::new(),
+            env: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
 impl std::fmt::Debug for ReadOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReadOptions").field("name", &self.name).finish_non_exhaustive()
