@@ -2,6 +2,7 @@
 
 pub mod diagnostic;
 mod lexer;
+pub mod render;
 pub mod source;
 pub mod syntax;
 
