@@ -1,22 +1,22 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
-pub mod diagnostic;
-pub mod eval;
-pub mod files;
-pub mod functions;
-mod lexer;
-mod operators;
-pub mod source;
-pub mod suggest;
-pub mod syntax;
-
 mod fields;
 mod jobs;
+mod lexer;
+mod operators;
 mod reader;
 mod references;
 mod resources;
 mod type_decls;
 mod variables;
+pub mod diagnostic;
+pub mod eval;
+pub mod files;
+pub mod functions;
+pub mod render;
+pub mod source;
+pub mod suggest;
+pub mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
