@@ -298,6 +298,13 @@ impl Evaluator<'_> {
             moved.help = fault.help;
             self.report(moved);
         }
+        if result == Ok(Value::Null) {
+            return Err(self.report(Diagnostic::error(
+                "template-value",
+                place,
+                format!("the template `{path}` comes to null, which has no text"),
+            )));
+        }
         result
     }
 }

@@ -6,6 +6,7 @@ mod terraform;
 
 use std::collections::BTreeMap;
 
+use hcl_edit::template::Template;
 use jiff::Timestamp;
 
 use super::*;
@@ -649,6 +650,9 @@ fn template_files_see_their_variables_only() {
     for (name, text) in [
         ("good.tpl", "%{ for x in items ~}\n- ${x} ${WORKDIR} $${y}\n%{ endfor ~}\nend \"${n}\"\n"),
         ("one.tpl", "${n}"),
+        ("crlf.tpl", "a\r\n  ${~ 1}\r\n"),
+        ("blank.tpl", "x\n  %{~ if true ~}\n  y\n%{ endif ~}\n\n  z\n"),
+        ("list.tpl", "${[1]}"),
         ("faulty.tpl", "a\n  ${nope} ${var.name}\n"),
         ("syntax.tpl", "a\n${1 +}\n"),
         ("again.tpl", "${templatefile(\"one.tpl\", {})}"),
@@ -666,7 +670,22 @@ fn template_files_see_their_variables_only() {
     let call = |text: &str| run_with(text, &scope, Some(&files));
     let good = call("templatefile(\"good.tpl\", { items = [\"a\", \"b\"], n = 1 })");
     assert_eq!(good.json(), r#""- a ${WORKDIR} ${y}\n- b ${WORKDIR} ${y}\nend \"1\"\n""#);
-    assert_eq!(call("templatefile(\"heredoc.tpl\", {})").json(), r#""a\n  b\n""#);
+    for (text, expected) in [
+        ("templatefile(\"heredoc.tpl\", {})", r#""a\n  b\n""#),
+        ("templatefile(\"crlf.tpl\", {})", r#""a\r\n1\r\n""#),
+        ("templatefile(\"blank.tpl\", {})", r#""x\n  y\n\n  z\n""#),
+        ("templatefile(\"list.tpl\", {})", "[1]"),
+    ] {
+        assert_eq!(call(text).json(), expected, "{text}");
+    }
+    // As deep as the parser goes, at the end of a call as deep as that.
+    let deep = (0..64).rev().map(|n| (n, format!("${{{}1{}}}", "[".repeat(n), "]".repeat(n))));
+    let (_, deep) =
+        deep.into_iter().find(|(_, text)| text.parse::<Template>().is_ok()).expect("one");
+    std::fs::write(directory.join("deep.tpl"), deep).expect("a written file");
+    let deep = "templatefile(\"deep.tpl\", {})";
+    let deep = format!("{}{deep}{}", "[".repeat(60), "]".repeat(60));
+    assert!(call(&deep).value.is_some());
     assert!(
         call("templatefile(\"one.tpl\", { n = \"x${var.secret}\" })")
             .value
@@ -679,6 +698,7 @@ fn template_files_see_their_variables_only() {
         ("templatefile(\"none.tpl\", {})", vec!["template-file@14"]),
         ("templatefile(\"../x.tpl\", {})", vec!["template-file@14"]),
         ("templatefile(\"one.tpl\", [])", vec!["function-argument@25"]),
+        ("templatefile(\"one.tpl\", { n = null })", vec!["template-value@14"]),
         ("templatefile([], {})", vec!["function-argument@14"]),
         ("templatefile(\"greedy.tpl\", {})", vec!["evaluation-limit@14"]),
         ("templatefile(nope, nope)", vec!["unknown-name@14", "unknown-name@20"]),
