@@ -30,22 +30,11 @@ fn force_at(
         return Err("a value that depends on secrets nests too deeply".into());
     }
     let all = |items: &[Value]| -> Result<Vec<Value>, String> {
-        items
-            .iter()
-            .map(|item| force_at(item, secrets, context, depth + 1))
-            .collect()
+        items.iter().map(|item| force_at(item, secrets, context, depth + 1)).collect()
     };
     match value {
         Value::List(items) => Ok(Value::List(all(items)?)),
-        Value::Set(items) => {
-            let mut distinct = Vec::with_capacity(items.len());
-            for item in all(items)? {
-                if !distinct.contains(&item) {
-                    distinct.push(item);
-                }
-            }
-            Ok(Value::Set(distinct))
-        }
+        Value::Set(items) => Ok(functions::set(all(items)?)),
         Value::Object(map) => map
             .iter()
             .map(|(key, item)| Ok((key.clone(), force_at(item, secrets, context, depth + 1)?)))
@@ -69,20 +58,14 @@ fn force_at(
                 }
                 Ok(Value::String(text))
             }
-            Deferred::Call {
-                function,
-                arguments,
-            } => {
+            Deferred::Call { function, arguments } => {
                 let arguments = all(arguments)?;
                 functions::call(function, arguments, context).map_err(|error| {
                     // The function's own message may quote its argument.
                     let place = error.argument.map_or_else(String::new, |index| {
                         format!(" as its argument {}", index + 1)
                     });
-                    format!(
-                        "`{function}` cannot take the value of {}{place}",
-                        who(value)
-                    )
+                    format!("`{function}` cannot take the value of {}{place}", who(value))
                 })
             }
         },
