@@ -33,7 +33,7 @@ pub mod runner;
 pub mod sources;
 pub mod workspace;
 
-pub use builtin::{catalog, defaults, defaults_with_clock};
+pub use builtin::{catalog, defaults, defaults_with};
 pub use declared::{TypesError, types_for};
 pub use journal::FileJournal;
 pub use local::LocalRun;
