@@ -1,7 +1,22 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 pub mod diagnostic;
+pub mod eval;
+pub mod files;
+pub mod functions;
+mod lexer;
+mod operators;
 pub mod source;
+pub mod suggest;
+pub mod syntax;
+
+mod fields;
+mod jobs;
+mod reader;
+mod references;
+mod resources;
+mod type_decls;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,6 +88,5 @@ pub struct ReadOutcome {
 
 /// Reads a pipeline from its files (name and text each).
 pub fn read(files: Vec<(String, String)>, options: &ReadOptions<'_>) -> ReadOutcome {
-    let _ = (files, options);
-    todo!()
+    reader::read(files, options)
 }

@@ -1,0 +1,3 @@
+//! Stub.
+use super::Signature;
+pub(super) const FUNCTIONS: &[Signature] = &[];
