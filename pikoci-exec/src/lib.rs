@@ -31,6 +31,8 @@ pub mod process;
 pub mod runner;
 #[cfg(feature = "http")]
 pub mod sources;
+#[cfg(test)]
+mod test_support;
 pub mod workspace;
 
 pub use builtin::{catalog, defaults, defaults_with};

@@ -72,9 +72,9 @@ impl ResourceType for FsResource {
             let name = match name {
                 Some(name) => name,
                 None if source.is_dir() => resource,
-                None => source
-                    .file_name()
-                    .map_or(resource, |name| name.to_string_lossy().into_owned()),
+                None => {
+                    source.file_name().map_or(resource, |name| name.to_string_lossy().into_owned())
+                }
             };
             let target = files::inside(&workdir, &name)?;
             let ignored = files::ignored(&source, &ignore)?;

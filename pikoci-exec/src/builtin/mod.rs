@@ -2,6 +2,8 @@
 
 mod cron;
 mod fs;
+#[cfg(test)]
+mod git_tests;
 mod hcl;
 mod secrets;
 mod unavailable;

@@ -28,9 +28,7 @@ impl EnvSecret {
     }
 
     /// Reads `lookup` instead of this process's environment.
-    pub fn with_lookup(
-        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_lookup(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { lookup: Box::new(lookup) }
     }
 }
@@ -211,12 +209,20 @@ mod tests {
     fn a_file_is_read_by_its_format() {
         let dir = tempfile::tempdir().unwrap();
         let table: &[(&str, Option<&str>, &str, &[(&str, &str)])] = &[
-            ("a.json", None, r#"{"a":"x","n":1,"o":{"p":true},"z":null}"#,
-             &[("a", "x"), ("n", "1"), ("o", r#"{"p":true}"#)]),
+            (
+                "a.json",
+                None,
+                r#"{"a":"x","n":1,"o":{"p":true},"z":null}"#,
+                &[("a", "x"), ("n", "1"), ("o", r#"{"p":true}"#)],
+            ),
             ("a.yaml", None, "a: x\nn: 1\n", &[("a", "x"), ("n", "1")]),
             ("a.yml", None, "a: x\n", &[("a", "x")]),
-            (".env", None, "# c\nexport A=x y\nB='q'\n\nC=\"=\"\n",
-             &[("A", "x y"), ("B", "q"), ("C", "=")]),
+            (
+                ".env",
+                None,
+                "# c\nexport A=x y\nB='q'\n\nC=\"=\"\n",
+                &[("A", "x y"), ("B", "q"), ("C", "=")],
+            ),
             ("token", None, "abc\n", &[("content", "abc")]),
             ("token.json", Some("raw"), "{}\r\n", &[("content", "{}")]),
         ];
