@@ -117,3 +117,23 @@ pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
     assert!(out.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
+
+/// The pipeline that `text` describes.
+pub(crate) fn pipeline(text: &str) -> pikoci_core::Pipeline {
+    use pikoci_core::language::{NoSources, ReadOptions, read};
+    let outcome = read(
+        vec![("pipeline.hcl".into(), text.into())],
+        &ReadOptions {
+            name: "app".into(),
+            directory: None,
+            catalog: &crate::catalog(),
+            loader: &NoSources,
+            vars: Default::default(),
+            file_vars: Default::default(),
+            env: Default::default(),
+            now: jiff::Timestamp::UNIX_EPOCH,
+        },
+    );
+    let diagnostics = outcome.diagnostics;
+    outcome.pipeline.unwrap_or_else(|| panic!("{diagnostics:#?}"))
+}

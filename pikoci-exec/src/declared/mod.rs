@@ -107,3 +107,6 @@ fn find<T: ?Sized>(
 fn spec(params: Option<&Vec<String>>) -> ParamSpec {
     ParamSpec { accepted: params.cloned(), required: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

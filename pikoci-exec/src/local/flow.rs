@@ -173,3 +173,6 @@ fn told(status: Status) -> &'static str {
         Status::Succeeded | Status::Skipped | Status::Warning => "ended",
     }
 }
+
+#[cfg(test)]
+mod tests;
