@@ -2,8 +2,10 @@
 
 pub mod diagnostic;
 pub mod eval;
+pub mod expand;
 pub mod files;
 pub mod functions;
+mod lexer;
 mod operators;
 pub mod source;
 pub mod suggest;
