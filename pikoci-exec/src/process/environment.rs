@@ -36,9 +36,7 @@ impl Default for EnvironmentPolicy {
     /// `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`, `LC_*`, `TERM`, `TZ`,
     /// `TMPDIR`, and the proxy variables in both cases.
     fn default() -> Self {
-        Self {
-            pass: DEFAULT_PASS.map(str::to_owned).to_vec(),
-        }
+        Self { pass: DEFAULT_PASS.map(str::to_owned).to_vec() }
     }
 }
 
@@ -51,12 +49,10 @@ impl EnvironmentPolicy {
     /// Whether a variable of that name is passed on.
     pub fn passes(&self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
-        self.pass
-            .iter()
-            .any(|pattern| match pattern.strip_suffix('*') {
-                Some(prefix) => name.starts_with(prefix.as_bytes()),
-                None => name == pattern.as_bytes(),
-            })
+        self.pass.iter().any(|pattern| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix.as_bytes()),
+            None => name == pattern.as_bytes(),
+        })
     }
 
     /// The variables of this program's environment that are passed on.

@@ -103,8 +103,12 @@ impl From<ProcessError> for TypeError {
     }
 }
 
-/// The absolute path of `program` for a command that runs in `dir` with `path` as its `PATH`.
-pub(super) fn find(
+/// The absolute path of `program` for a command that runs in `dir` with `path`
+/// as its `PATH`. A name with a `/` in it is relative to `dir`.
+///
+/// # Errors
+/// When there is no such program or it is not executable.
+pub fn find_program(
     program: &OsStr,
     dir: &Path,
     path: Option<&OsStr>,
@@ -173,10 +177,7 @@ pub(super) fn explain(
     let program = file.display().to_string();
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::TOOBIG) => {
-            return ProcessError::TooLong {
-                program,
-                bytes: bytes(),
-            };
+            return ProcessError::TooLong { program, bytes: bytes() };
         }
         Some(Errno::NOEXEC) => return ProcessError::NotAProgram { file: file.into() },
         _ => {}
@@ -195,15 +196,9 @@ pub(super) fn explain(
                     };
                 }
             }
-            ProcessError::Start {
-                program,
-                source: error,
-            }
+            ProcessError::Start { program, source: error }
         }
-        _ => ProcessError::Start {
-            program,
-            source: error,
-        },
+        _ => ProcessError::Start { program, source: error },
     }
 }
 
@@ -220,25 +215,16 @@ pub(super) fn directory(dir: &Path) -> Option<ProcessError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => "does not exist",
         Err(_) => "cannot be read",
     };
-    Some(ProcessError::Directory {
-        dir: dir.into(),
-        what,
-    })
+    Some(ProcessError::Directory { dir: dir.into(), what })
 }
 
 /// The program that a script's `#!` line names.
 fn interpreter(file: &Path) -> Option<OsString> {
     use std::io::Read as _;
     let mut head = Vec::new();
-    std::fs::File::open(file)
-        .ok()?
-        .take(256)
-        .read_to_end(&mut head)
-        .ok()?;
+    std::fs::File::open(file).ok()?.take(256).read_to_end(&mut head).ok()?;
     let line = head.strip_prefix(b"#!")?;
     let line = line.split(|&byte| byte == b'\n').next()?.trim_ascii();
-    let name = line
-        .split(|byte| byte.is_ascii_whitespace() && *byte != b'\r')
-        .next()?;
+    let name = line.split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
     Some(OsString::from_vec(name.to_vec()))
 }

@@ -23,6 +23,6 @@ mod tests;
 mod tree;
 
 pub use environment::EnvironmentPolicy;
-pub use lookup::ProcessError;
+pub use lookup::{ProcessError, find_program};
 pub use registry::OtherChildren;
 pub use spawn::{ProcessSpec, abort_all, become_subreaper, end_build, end_by_marker, run};

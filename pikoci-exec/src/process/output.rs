@@ -30,10 +30,7 @@ impl Output {
             Receiver::from_owned_fd_unchecked(pipe).map(Some)
         };
         Ok(Self {
-            streams: [
-                (OutputStream::Stdout, open(stdout)?),
-                (OutputStream::Stderr, open(stderr)?),
-            ],
+            streams: [(OutputStream::Stdout, open(stdout)?), (OutputStream::Stderr, open(stderr)?)],
         })
     }
 

@@ -47,10 +47,7 @@ pub(super) fn stat(pid: i32) -> Option<Stat> {
 fn stat_into(pid: i32, buffer: &mut Vec<u8>) -> Option<Stat> {
     use std::io::Read as _;
     buffer.clear();
-    std::fs::File::open(format!("/proc/{pid}/stat"))
-        .ok()?
-        .read_to_end(buffer)
-        .ok()?;
+    std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read_to_end(buffer).ok()?;
     parse_stat(pid, buffer)
 }
 
@@ -88,30 +85,32 @@ pub(super) fn environ(pid: i32) -> Vec<u8> {
 pub(super) fn children() -> Vec<i32> {
     let mut children = Vec::new();
     let mut told = false;
-    for thread in std::fs::read_dir("/proc/self/task")
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for thread in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         if let Ok(text) = std::fs::read_to_string(thread.path().join("children")) {
             told = true;
-            children.extend(
-                text.split_ascii_whitespace()
-                    .filter_map(|pid| pid.parse::<i32>().ok()),
-            );
+            children
+                .extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
         }
     }
     if !told {
         // A kernel without that file: look at every process.
         let own = own_pid();
-        children.extend(
-            table()
-                .values()
-                .filter(|stat| stat.parent == own)
-                .map(|stat| stat.pid),
-        );
+        children.extend(table().values().filter(|stat| stat.parent == own).map(|stat| stat.pid));
     }
     children
+}
+
+/// The pid that was given out last; pids are given out in order until they
+/// begin again at the bottom.
+#[cfg(target_os = "linux")]
+pub(super) fn last_pid() -> Option<i32> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_ascii_whitespace().last()?.parse().ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn last_pid() -> Option<i32> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -142,14 +141,9 @@ pub(super) fn own_pid() -> i32 {
 /// Whether `environ` has the variable `name` with `id` among its comma-separated parts.
 pub(super) fn has_mark(environ: &[u8], name: &str, id: &str) -> bool {
     environ.split(|&byte| byte == 0).any(|entry| {
-        entry
-            .strip_prefix(name.as_bytes())
-            .and_then(|rest| rest.strip_prefix(b"="))
-            .is_some_and(|value| {
-                value
-                    .split(|&byte| byte == b',')
-                    .any(|part| part == id.as_bytes())
-            })
+        entry.strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"=")).is_some_and(
+            |value| value.split(|&byte| byte == b',').any(|part| part == id.as_bytes()),
+        )
     })
 }
 

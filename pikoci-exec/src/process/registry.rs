@@ -12,6 +12,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions};
 
@@ -19,6 +20,11 @@ use super::procfs::{self, Stat, Table};
 
 /// The variable that marks the processes of one command.
 pub(super) const STEP_MARK: &str = "PIKOCI_STEP";
+/// A command that ran no longer than this cannot have seen the machine run
+/// through all its pids.
+const YOUNG: Duration = Duration::from_millis(200);
+/// How many pids are looked at one by one.
+const FEW: i32 = 200;
 /// The variable that marks the processes of one build.
 pub(super) const BUILD_MARK: &str = "PIKOCI_BUILD";
 
@@ -38,10 +44,15 @@ pub(super) struct Owned {
     pub(super) mark: (&'static str, String),
     /// The build it belongs to, if any.
     pub(super) build: Option<String>,
+    /// The pid of the command's root; 0 for a build.
+    root: i32,
+    /// When it was started, by this program's clock.
+    started: Instant,
     /// Nothing of it began before this (clock ticks since boot).
     since: u64,
-    /// Process groups and sessions its processes made.
-    groups: HashSet<i32>,
+    /// Process groups and sessions its processes made, each with the time a
+    /// process in it began: a leader that is younger got a number used again.
+    groups: HashMap<i32, u64>,
     /// Processes seen to belong to it.
     known: HashSet<(i32, u64)>,
 }
@@ -51,8 +62,10 @@ impl Owned {
         Self {
             mark,
             build,
+            root: 0,
+            started: Instant::now(),
             since: 0,
-            groups: HashSet::new(),
+            groups: HashMap::new(),
             known: HashSet::new(),
         }
     }
@@ -62,11 +75,18 @@ impl Owned {
         Self::new((BUILD_MARK, build.to_owned()), Some(build.to_owned()))
     }
 
-    fn claims(&self, stat: &Stat) -> bool {
+    /// Whether `stat` was seen before or is in a group or session of its own.
+    /// `begin` tells when a process began.
+    fn claims(&self, stat: &Stat, begin: impl Fn(i32) -> Option<u64>) -> bool {
+        let holds = |group: i32| {
+            self.groups
+                .get(&group)
+                .is_some_and(|seen| begin(group).is_none_or(|leader| leader <= *seen))
+        };
         stat.start >= self.since
             && (self.known.contains(&(stat.pid, stat.start))
-                || self.groups.contains(&stat.group)
-                || self.groups.contains(&stat.session))
+                || holds(stat.group)
+                || holds(stat.session))
     }
 
     fn marks(&self, environ: &[u8]) -> bool {
@@ -76,11 +96,12 @@ impl Owned {
     /// Remembers that `stat` belongs to it, with the group and session it made or joined.
     fn learn(&mut self, stat: &Stat, own_session: i32) {
         self.known.insert((stat.pid, stat.start));
-        if stat.session != own_session {
-            self.groups.insert(stat.session);
-            self.groups.insert(stat.group);
-        } else if self.known.iter().any(|(pid, _)| *pid == stat.group) {
-            self.groups.insert(stat.group);
+        let own_group = stat.session != own_session;
+        if own_group {
+            self.groups.entry(stat.session).or_insert(stat.start);
+        }
+        if own_group || self.known.iter().any(|(pid, _)| *pid == stat.group) {
+            self.groups.entry(stat.group).or_insert(stat.start);
         }
     }
 
@@ -98,7 +119,7 @@ impl Owned {
             .filter(|stat| !stat.ended && stat.pid != own && stat.pid != 1)
             .filter(|stat| {
                 adopted.contains(&stat.pid)
-                    || self.claims(stat)
+                    || self.claims(stat, |pid| table.get(&pid).map(|stat| stat.start))
                     || (stat.start >= self.since && self.marks(&procfs::environ(stat.pid)))
             })
             .map(|stat| stat.pid)
@@ -108,10 +129,7 @@ impl Owned {
                 open.extend(by_parent.get(&pid).into_iter().flatten());
             }
         }
-        let members: Vec<Stat> = found
-            .iter()
-            .filter_map(|pid| table.get(pid).copied())
-            .collect();
+        let members: Vec<Stat> = found.iter().filter_map(|pid| table.get(pid).copied()).collect();
         for stat in &members {
             self.learn(stat, own_session);
         }
@@ -132,6 +150,8 @@ pub(super) struct Registry {
     left: HashMap<Id, Owned>,
     /// Children that this module started and has not reaped.
     direct: HashSet<i32>,
+    /// Those of them whose command was dropped; tokio reaps them some time.
+    abandoned: HashSet<i32>,
     /// Adopted children and whose they are, as far as that is known.
     adopted: HashMap<i32, Option<Id>>,
     subreaper: Option<OtherChildren>,
@@ -182,11 +202,11 @@ impl Registry {
     /// lock since before the start, so that no one takes the root for an orphan.
     pub(super) fn started(&mut self, root: i32, mark: String, build: Option<String>) -> Id {
         let mut owned = Owned::new((STEP_MARK, mark), build);
-        owned.groups.insert(root);
-        if let Some(stat) = procfs::stat(root) {
-            owned.since = stat.start;
-            owned.known.insert((root, stat.start));
-        }
+        let start = procfs::stat(root).map_or(0, |stat| stat.start);
+        owned.root = root;
+        owned.since = start;
+        owned.groups.insert(root, start);
+        owned.known.insert((root, start));
         self.direct.insert(root);
         self.next += 1;
         let id = Id(self.next);
@@ -197,6 +217,11 @@ impl Registry {
     /// Notes that a root was reaped.
     pub(super) fn reaped(&mut self, root: i32) {
         self.direct.remove(&root);
+    }
+
+    /// Notes that no one waits for a root any more.
+    pub(super) fn abandoned(&mut self, root: i32) {
+        self.abandoned.insert(root);
     }
 
     /// Forgets a command of which nothing is left.
@@ -226,7 +251,7 @@ impl Registry {
     /// reaped. Costs one system call where this program is a subreaper and has no other child.
     pub(super) fn nothing_left(&mut self, id: Id) -> bool {
         if self.subreaper.is_none() {
-            return self.members(id).is_empty();
+            return self.nothing_young(id) || self.members(id).is_empty();
         }
         let none = rustix::process::waitid(
             WaitId::All,
@@ -237,24 +262,39 @@ impl Registry {
             return true;
         }
         self.sweep();
-        let last = self.live.len() <= 1;
-        !self
-            .adopted
-            .values()
-            .any(|owner| *owner == Some(id) || (owner.is_none() && last))
+        let last = self.is_alone(id);
+        !self.adopted.values().any(|owner| *owner == Some(id) || (owner.is_none() && last))
+    }
+
+    /// Whether `id` ended so soon that the few processes that were made since
+    /// are quickly looked at, and none of them belongs to it.
+    fn nothing_young(&self, id: Id) -> bool {
+        let Some(owned) = self.live.get(&id) else {
+            return false;
+        };
+        if owned.started.elapsed() > YOUNG {
+            return false;
+        }
+        let Some(last) = procfs::last_pid() else {
+            return false;
+        };
+        let begin = |pid| procfs::stat(pid).map(|stat| stat.start);
+        last >= owned.root
+            && last - owned.root <= FEW
+            && (owned.root + 1..=last).filter_map(procfs::stat).all(|stat| {
+                stat.ended
+                    || !(owned.claims(&stat, begin) || owned.marks(&procfs::environ(stat.pid)))
+            })
     }
 
     /// The processes of `id` that have not ended.
     pub(super) fn members(&mut self, id: Id) -> Vec<Stat> {
         self.sweep();
-        let last = self.live.len() <= 1;
+        let last = self.is_alone(id);
         let adopted: HashSet<i32> = self
             .adopted
             .iter()
-            .filter(|(_, owner)| {
-                **owner == Some(id)
-                    || (owner.is_none() && last && self.subreaper == Some(OtherChildren::Never))
-            })
+            .filter(|(_, owner)| **owner == Some(id) || (owner.is_none() && last))
             .map(|(pid, _)| *pid)
             .collect();
         let table = procfs::table();
@@ -262,6 +302,15 @@ impl Registry {
             Some(owned) => owned.members(&table, &adopted),
             None => Vec::new(),
         }
+    }
+
+    /// Whether an orphan that nothing speaks for can only be of `id`, or of a
+    /// command that is over.
+    fn is_alone(&self, id: Id) -> bool {
+        let build = self.live.get(&id).or_else(|| self.left.get(&id));
+        let build = build.and_then(|owned| owned.build.as_deref());
+        self.live.keys().all(|live| *live == id)
+            && self.left.iter().all(|(left, owned)| *left == id || owned.build.as_deref() == build)
     }
 
     /// Looks at the children of this program: reaps orphans that ended and
@@ -273,6 +322,13 @@ impl Registry {
         let children = procfs::children();
         let own_session = procfs::stat(procfs::own_pid()).map_or(0, |stat| stat.session);
         self.adopted.retain(|pid, _| children.contains(pid));
+        self.abandoned.retain(|pid| {
+            let lives = children.contains(pid);
+            if !lives {
+                self.direct.remove(pid);
+            }
+            lives
+        });
         for pid in children {
             if self.direct.contains(&pid) {
                 continue;
@@ -304,8 +360,9 @@ impl Registry {
     }
 
     fn owner(&self, stat: &Stat) -> Option<Id> {
+        let begin = |pid| procfs::stat(pid).map(|stat| stat.start);
         let all = || self.live.iter().chain(&self.left);
-        if let Some((id, _)) = all().find(|(_, owned)| owned.claims(stat)) {
+        if let Some((id, _)) = all().find(|(_, owned)| owned.claims(stat, begin)) {
             return Some(*id);
         }
         let environ = procfs::environ(stat.pid);

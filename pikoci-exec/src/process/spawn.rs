@@ -82,13 +82,7 @@ impl ProcessSpec {
         policy: &EnvironmentPolicy,
     ) -> Self {
         let mut env: BTreeMap<OsString, OsString> = policy.inherited().collect();
-        env.extend(
-            context
-                .env
-                .0
-                .iter()
-                .map(|(name, value)| (name.into(), value.into())),
-        );
+        env.extend(context.env.0.iter().map(|(name, value)| (name.into(), value.into())));
         Self {
             env,
             grace: context.grace,
@@ -147,11 +141,7 @@ pub async fn run(
         let words = format!(
             "could not end {} of its processes: {}\n",
             survivors.len(),
-            survivors
-                .iter()
-                .map(|stat| stat.pid.to_string())
-                .collect::<Vec<_>>()
-                .join(", ")
+            survivors.iter().map(|stat| stat.pid.to_string()).collect::<Vec<_>>().join(", ")
         );
         io.output(OutputStream::Engine, Bytes::from(words)).await;
     }
@@ -219,7 +209,9 @@ impl Drop for Live {
         if !self.over {
             tree::kill(&mut Target::Command(self.id), Some(self.root));
             // The root is left to tokio's own reaper, so it stays known as no orphan.
-            registry::access().finished(self.id);
+            let mut registry = registry::access();
+            registry.finished(self.id);
+            registry.abandoned(self.root);
         }
     }
 }
@@ -235,14 +227,11 @@ fn exit(status: ExitStatus) -> Exit {
 fn start(spec: &ProcessSpec) -> Result<(Live, Output), ProcessError> {
     refuse_zero_bytes(spec)?;
     let path = spec.env.get(OsStr::new("PATH")).map(OsString::as_os_str);
-    let file = match lookup::find(&spec.program, &spec.dir, path) {
+    let file = match lookup::find_program(&spec.program, &spec.dir, path) {
         Ok(file) => file,
         Err(error) => return Err(lookup::directory(&spec.dir).unwrap_or(error)),
     };
-    let failed = |source| ProcessError::Start {
-        program: file.display().to_string(),
-        source,
-    };
+    let failed = |source| ProcessError::Start { program: file.display().to_string(), source };
     let (stdout, child_stdout) = io::pipe().map_err(failed)?;
     let (stderr, child_stderr) = io::pipe().map_err(failed)?;
     let output = Output::new(OwnedFd::from(stdout), OwnedFd::from(stderr)).map_err(failed)?;
@@ -269,10 +258,7 @@ fn start(spec: &ProcessSpec) -> Result<(Live, Output), ProcessError> {
     let child = command.spawn().map_err(|error| {
         lookup::explain(error, &file, &spec.dir, || {
             let args = spec.args.iter().map(|arg| arg.len() + 1);
-            let env = spec
-                .env
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + 2);
+            let env = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2);
             args.chain(env).sum()
         })
     })?;
@@ -282,15 +268,7 @@ fn start(spec: &ProcessSpec) -> Result<(Live, Output), ProcessError> {
         .ok_or_else(|| failed(io::Error::other("it has no pid")))?;
     let id = registry.started(root, mark, build);
     drop(registry);
-    Ok((
-        Live {
-            id,
-            root,
-            child,
-            over: false,
-        },
-        output,
-    ))
+    Ok((Live { id, root, child, over: false }, output))
 }
 
 /// A mark that no other command on this machine has or had.
@@ -328,15 +306,10 @@ fn refuse_zero_bytes(spec: &ProcessSpec) -> Result<(), ProcessError> {
     if let Some(index) = spec.args.iter().position(|arg| zero(arg)) {
         return refuse(format!("argument {}", index + 1));
     }
-    match spec
-        .env
-        .iter()
-        .find(|(name, value)| zero(name) || zero(value))
-    {
-        Some((name, _)) => refuse(format!(
-            "variable `{}`",
-            name.to_string_lossy().replace('\0', "\\0")
-        )),
+    match spec.env.iter().find(|(name, value)| zero(name) || zero(value)) {
+        Some((name, _)) => {
+            refuse(format!("variable `{}`", name.to_string_lossy().replace('\0', "\\0")))
+        }
         None => Ok(()),
     }
 }
@@ -389,7 +362,5 @@ pub async fn end_build(build: BuildId, grace: Duration) -> usize {
 /// before it left behind when it died. Answers how many could not be ended.
 pub async fn end_by_marker(build: BuildId, grace: Duration) -> usize {
     let owned = Owned::of_build(&build.to_string());
-    tree::end(&mut Target::Marked(Box::new(owned)), None, grace)
-        .await
-        .len()
+    tree::end(&mut Target::Marked(Box::new(owned)), None, grace).await.len()
 }

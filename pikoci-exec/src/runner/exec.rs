@@ -59,9 +59,7 @@ pub(super) fn required(params: &Params, runner: &str, name: &str) -> Result<Stri
 
 /// `text` with every name the step knows expanded.
 pub(super) fn known(text: &str, context: &StepContext) -> String {
-    expand(text, |name| {
-        context.env.0.get(name).map(|value| value.as_str().into())
-    })
+    expand(text, |name| context.env.0.get(name).map(|value| value.as_str().into()))
 }
 
 /// `text` with only the step's places expanded.

@@ -58,9 +58,8 @@ fn name_at(text: &str) -> Option<(&str, &str)> {
         Some(inner) => (true, inner),
         None => (false, text),
     };
-    let length = inner
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .unwrap_or(inner.len());
+    let length =
+        inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
     let (name, after) = inner.split_at(length);
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;

@@ -4,6 +4,7 @@ mod declared;
 mod docker;
 mod exec;
 pub mod expand;
+mod script;
 mod shell;
 
 pub use declared::DeclaredRunner;

@@ -42,6 +42,15 @@ const MAX_DEPTH: usize = 400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failed;
 
+/// One level of nesting, given back when it is dropped.
+struct Level<'e>(&'e Cell<usize>);
+
+impl Drop for Level<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// Evaluates expressions and keeps what is wrong with them.
 ///
 /// Cheap to make. One evaluator serves any number of expressions of any file
@@ -174,17 +183,21 @@ impl<'a> Evaluator<'a> {
         scope: &'s Scope<'_>,
     ) -> Result<Cow<'s, Value>, Failed> {
         self.charge(expr, 1, 0)?;
+        let _deeper = self.deeper(|| self.span_of(expr))?;
+        self.eval_node(expr, scope)
+    }
+
+    /// Counts one more level of nesting for as long as the answer is kept.
+    fn deeper(&self, span: impl FnOnce() -> Span) -> Result<Level<'_>, Failed> {
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
             return Err(self.report(
-                Diagnostic::error("nesting-limit", self.span_of(expr), "this nests too deeply")
+                Diagnostic::error("nesting-limit", span(), "this nests too deeply")
                     .help("give parts of it a name, in a `variable` with a `default`"),
             ));
         }
         self.depth.set(depth + 1);
-        let result = self.eval_node(expr, scope);
-        self.depth.set(depth);
-        result
+        Ok(Level(&self.depth))
     }
 
     fn eval_node<'s>(

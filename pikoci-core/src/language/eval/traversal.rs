@@ -245,6 +245,7 @@ impl Evaluator<'_> {
         scope: &Scope<'_>,
     ) -> Result<Value, Failed> {
         self.known(&value, span)?;
+        let _deeper = self.deeper(|| span)?;
         let single;
         let items = match value.as_ref() {
             Value::Null => return Ok(Value::List(Vec::new())),

@@ -10,17 +10,17 @@ resource "git" "app" { params { url = "https://example.com/app" name = "app" } }
 "#;
 
 const SEEDS: [(&str, &str, bool); 11] = [
-    ("resource", include_str!("seeds/how-hard-can-it-be-to-bu-01.hcl"), false),
-    ("runner", include_str!("seeds/how-hard-can-it-be-to-bu-02.hcl"), true),
-    ("secret", include_str!("seeds/how-hard-can-it-be-to-bu-03.hcl"), false),
-    ("service", include_str!("seeds/how-hard-can-it-be-to-bu-04.hcl"), true),
-    ("whole", include_str!("seeds/how-hard-can-it-be-to-bu-05.hcl"), false),
-    ("tags", include_str!("seeds/pikoci-v0-5-0-worker-tag-00.hcl"), false),
-    ("parallel", include_str!("seeds/pikoci-v0-5-0-worker-tag-01.hcl"), false),
-    ("fs", include_str!("seeds/pikoci-v0-5-0-worker-tag-03.hcl"), false),
-    ("postgres", include_str!("seeds/services-without-docker-00.hcl"), true),
-    ("redis", include_str!("seeds/services-without-docker-02.hcl"), false),
-    ("source", include_str!("seeds/services-without-docker-03.hcl"), false),
+    ("resource", include_str!("../src/language/testdata/articles/git-resource.hcl"), false),
+    ("runner", include_str!("../src/language/testdata/articles/docker-runner.hcl"), true),
+    ("secret", include_str!("../src/language/testdata/articles/vault-variable.hcl"), false),
+    ("service", include_str!("../src/language/testdata/articles/inline-service.hcl"), true),
+    ("whole", include_str!("../src/language/testdata/articles/whole-pipeline.hcl"), false),
+    ("tags", include_str!("../src/language/testdata/articles/tags.hcl"), false),
+    ("parallel", include_str!("../src/language/testdata/articles/in-parallel-one-line.hcl"), false),
+    ("fs", include_str!("../src/language/testdata/articles/fs-resource.hcl"), false),
+    ("postgres", include_str!("../src/language/testdata/articles/heredoc-service.hcl"), true),
+    ("redis", include_str!("../src/language/testdata/articles/redis-service.hcl"), false),
+    ("source", include_str!("../src/language/testdata/articles/commented-source.hcl"), false),
 ];
 
 #[test]
