@@ -7,6 +7,7 @@ pub mod files;
 pub mod functions;
 mod lexer;
 mod operators;
+pub mod render;
 pub mod source;
 pub mod suggest;
 pub mod syntax;

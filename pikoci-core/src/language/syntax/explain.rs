@@ -6,6 +6,7 @@ use super::super::diagnostic::Diagnostic;
 use super::super::lexer::{Item, MAX_NESTING, Problem, ProblemKind, Token, TokenKind};
 use super::super::source::{FileId, Span};
 use super::layout::{Layout, Oddity, Statement};
+use super::{PartError, parse_part};
 
 /// The diagnostic for something that the lexer found.
 pub(super) fn problem(file: FileId, text: &str, problem: &Problem) -> Diagnostic {
@@ -201,9 +202,9 @@ pub(super) struct Refusal<'a> {
 
 impl Refusal<'_> {
     /// Why, for a person.
-    pub(super) fn explain(&self, error: &hcl_edit::parser::Error) -> Diagnostic {
-        let at = self.item.bytes.start + error.location().offset();
-        if error.message().contains("unique attribute key") {
+    pub(super) fn explain(&self, error: &PartError) -> Diagnostic {
+        let at = self.item.bytes.start + error.offset;
+        if error.message.contains("unique attribute key") {
             return self.duplicate_attribute(at);
         }
         if let Some((oddity, token)) = self.layout.oddities.first() {
@@ -213,8 +214,8 @@ impl Refusal<'_> {
             return diagnostic;
         }
         match self.narrow() {
-            Some((offset, message)) => self.from_parser(offset, &message),
-            None => self.from_parser(at, error.message()),
+            Some((offset, message)) => self.parser_words(offset, &message),
+            None => self.parser_words(at, &error.message),
         }
     }
 
@@ -249,8 +250,8 @@ impl Refusal<'_> {
         self.layout.statements.iter().find_map(|statement| {
             let range = self.statement(statement)?;
             let part = self.parsed.get(range.clone())?;
-            let error = hcl_edit::parser::parse_body(part).err()?;
-            Some((range.start + error.location().offset(), error.message().to_owned()))
+            let error = parse_part(part).err()?;
+            Some((range.start + error.offset, error.message))
         })
     }
 
@@ -631,7 +632,7 @@ impl Refusal<'_> {
     }
 
     /// The parser's own words, made clearer where it is known how.
-    fn from_parser(&self, offset: usize, message: &str) -> Diagnostic {
+    fn parser_words(&self, offset: usize, message: &str) -> Diagnostic {
         let token = self.tokens.iter().position(|token| token.end > offset);
         let token = token.unwrap_or(self.tokens.len());
         let place = self.range(token);
@@ -693,12 +694,10 @@ impl Refusal<'_> {
         if let Some(diagnostic) = self.missing_operand(token) {
             return diagnostic;
         }
-        if message == "unexpected token"
-            && let Some(diagnostic) = self.unclosed_directive(token)
-        {
-            return diagnostic;
+        if message == "unexpected token" {
+            return self.unexpected_token(token);
         }
-        let wanted = message.split("expected ").nth(1).map(str::to_owned);
+        let wanted = message.rsplit("; ").next().and_then(|rest| rest.strip_prefix("expected "));
         match wanted {
             Some(wanted) if wanted.len() < 40 => {
                 Diagnostic::error("unexpected", span, format!("expected {wanted}, found {found}"))
@@ -709,6 +708,25 @@ impl Refusal<'_> {
                 format!("this cannot be read: unexpected {found}"),
             ),
         }
+    }
+
+    /// The parser knows nothing but the statement, at best.
+    fn unexpected_token(&self, token: usize) -> Diagnostic {
+        if let Some(diagnostic) = self.unclosed_directive(token) {
+            return diagnostic;
+        }
+        let statement = self.layout.statements.iter().find(|statement| statement.name == token);
+        let end = statement.map_or(token, |statement| statement.last);
+        if let Some(diagnostic) = self.missing_operand(end) {
+            return diagnostic;
+        }
+        let place = self.range(token).start..self.range(end).end;
+        let found = self.found(token);
+        Diagnostic::error(
+            "unexpected",
+            self.span(place),
+            format!("{found} begins something that cannot be read"),
+        )
     }
 
     /// An operator with nothing behind it: the parser stops before it.

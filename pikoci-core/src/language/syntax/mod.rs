@@ -202,6 +202,28 @@ impl Source<'_> {
     }
 }
 
+/// Why a part of a text cannot be parsed.
+struct PartError {
+    /// The byte of the part, its length at most, where the parser gave up.
+    offset: usize,
+    message: String,
+}
+
+/// Tries to parse a part of a text.
+fn parse_part(part: &str) -> Result<(), PartError> {
+    // The parser's places end before the last byte; with a line end added that
+    // is the end of the part.
+    let error = match hcl_edit::parser::parse_body(&format!("{part}\n")) {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    let mut offset = error.location().offset().min(part.len());
+    while !part.is_char_boundary(offset) {
+        offset -= 1;
+    }
+    Err(PartError { offset, message: error.message().to_owned() })
+}
+
 struct Reader<'a> {
     source: Source<'a>,
     tokens: &'a [lexer::Token],
@@ -219,7 +241,7 @@ impl Reader<'_> {
             let Some((item, ..)) = self.items.get(index) else { break };
             let item = *item;
             let Some(problem) = &item.problem else {
-                behind_broken = behind_broken && !self.is_block(item);
+                behind_broken = behind_broken && !self.at_margin(item);
                 continue;
             };
             // What a broken item leaves over is no news.
@@ -232,6 +254,12 @@ impl Reader<'_> {
             self.mark_broken(index, &mut blanks);
         }
         self.source.blank(&blanks);
+    }
+
+    /// Whether an item is a block that begins its line.
+    fn at_margin(&self, item: &Item) -> bool {
+        let before = self.source.text.get(..item.bytes.start).unwrap_or_default();
+        (before.is_empty() || before.ends_with('\n')) && self.is_block(item)
     }
 
     fn is_block(&self, item: &Item) -> bool {
@@ -343,7 +371,7 @@ impl Reader<'_> {
             }
         }
         if self.parsed.diagnostics.is_empty() {
-            let at = error.location().offset();
+            let at = self.place(&error);
             self.parsed.diagnostics.push(
                 Diagnostic::error(
                     "unexpected",
@@ -366,7 +394,7 @@ impl Reader<'_> {
             }
             let item = *item;
             let part = self.source.bytes.get(item.bytes.clone()).unwrap_or_default();
-            let Err(error) = hcl_edit::parser::parse_body(part) else {
+            let Err(error) = parse_part(part) else {
                 behind_junk = false;
                 continue;
             };
@@ -390,10 +418,19 @@ impl Reader<'_> {
         self.source.blank(&blanks);
     }
 
+    /// Where the parser gave up.
+    fn place(&self, error: &hcl_edit::parser::Error) -> usize {
+        let mut at = error.location().offset().min(self.source.text.len());
+        while !self.source.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+
     /// Reports an error that only shows in all of the text: an attribute that
     /// is there twice. False when no item is to blame.
     fn blame_place(&mut self, error: &hcl_edit::parser::Error) -> bool {
-        let at = error.location().offset();
+        let at = self.place(error);
         let blame = self
             .items
             .iter()
