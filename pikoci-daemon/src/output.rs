@@ -7,7 +7,7 @@
 //! signals nor the end of processes.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -174,6 +174,23 @@ pub(crate) fn print(bytes: &[u8]) {
 pub(crate) fn note(text: &str) {
     let mut err = io::stderr().lock();
     let _ = writeln!(err, "{text}");
+}
+
+/// Whether `stream` leads to a person at a terminal that understands escape
+/// sequences and wants them.
+pub(crate) fn takes_escapes(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    stream.is_terminal()
+        && set("NO_COLOR").is_none()
+        && set("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// The columns and rows of the terminal that `stream` leads to; 80 by 24 when it does not say.
+pub(crate) fn terminal_size(stream: impl AsFd) -> (u16, u16) {
+    match rustix::termios::tcgetwinsize(stream) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
+        _ => (80, 24),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod type_decls;
 mod variables;
 pub mod diagnostic;
 pub mod eval;
+pub mod expand;
 pub mod files;
 pub mod functions;
 pub mod render;

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use pikoci_core::language::suggest::closest;
+
 use super::Stop;
 
 /// More than any pipeline needs; what is larger is some other file.
@@ -155,20 +157,8 @@ fn similar(path: &Path) -> Option<PathBuf> {
         .filter(|name| name.ends_with(".hcl") || Path::new(name).extension().is_none())
         .collect();
     names.sort();
-    let name = did_you_mean(wanted, names.iter().map(String::as_str))?;
+    let name = closest(wanted, names.iter().map(String::as_str))?;
     Some(path.with_file_name(name))
-}
-
-/// The name among `known` that `wanted` was most likely meant to be.
-pub(crate) fn did_you_mean<'a>(
-    wanted: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    known
-        .map(|name| (strsim::damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, _)| *distance <= (wanted.chars().count() / 3).max(1))
-        .min()
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]
@@ -223,12 +213,5 @@ mod tests {
         let files = load(&path).unwrap();
         assert_eq!(files.name, "my-app");
         assert_eq!(files.directory.as_deref(), Some(dir.path()));
-    }
-
-    #[test]
-    fn only_near_names_are_suggested() {
-        let known = ["test", "deploy"];
-        assert_eq!(did_you_mean("tset", known.into_iter()), Some("test"));
-        assert_eq!(did_you_mean("build", known.into_iter()), None);
     }
 }

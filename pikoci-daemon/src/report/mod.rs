@@ -16,27 +16,27 @@ mod terminal;
 mod testing;
 mod width;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pikoci_core::Event;
-use pikoci_core::pipeline::Job;
 use pikoci_core::plan::EventSink;
 
 use crate::output::Writer;
 
 pub(crate) use json::Json;
 pub(crate) use plain::Plain;
+pub(crate) use steps::Attempts;
 pub(crate) use terminal::Terminal;
 
 /// Turns events into bytes for standard output.
 pub(crate) trait Report: fmt::Debug + Send {
-    /// Tells beforehand which job's events follow, for what events do not say:
-    /// how many attempts a step has.
-    fn expect(&mut self, job: &Job) {
-        let _ = job;
+    /// Tells before a build what its events do not say: how many attempts its steps have.
+    fn expect(&mut self, attempts: Attempts) {
+        let _ = attempts;
     }
 
     /// Adds what there is to say about the next event.
@@ -78,9 +78,9 @@ impl Reporter {
         self.writer.append(|out| f(report.as_mut(), out))
     }
 
-    /// Tells which job's events follow.
-    pub(crate) fn expect(&self, job: &Job) {
-        self.with(|report, _| report.expect(job));
+    /// Tells how many attempts the steps of the next build have.
+    pub(crate) fn expect(&self, attempts: Attempts) {
+        self.with(|report, _| report.expect(attempts));
     }
 
     /// Says something to the person at the keyboard.
@@ -91,7 +91,7 @@ impl Reporter {
     }
 
     /// Keeps what moves by itself moving, for ever. Cancel-safe.
-    pub(crate) async fn animate(&self) {
+    pub(crate) async fn animate(&self) -> Infallible {
         let Some(interval) = self.with(|report, _| report.tick_interval()) else {
             return std::future::pending().await;
         };

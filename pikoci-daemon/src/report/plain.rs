@@ -9,11 +9,10 @@ use std::collections::HashMap;
 
 use memchr::{memchr, memrchr};
 use pikoci_core::name::StepId;
-use pikoci_core::pipeline::Job;
 use pikoci_core::{Event, EventKind};
 
 use super::Report;
-use super::steps::{Change, Row, Steps};
+use super::steps::{Attempts, Change, Row, Steps};
 use super::style::Paint;
 
 /// A line longer than this is written in pieces.
@@ -124,8 +123,8 @@ fn prefixed(prefix: &str, line: &[u8], out: &mut Vec<u8>) {
 }
 
 impl Report for Plain {
-    fn expect(&mut self, job: &Job) {
-        self.steps.expect(job);
+    fn expect(&mut self, attempts: Attempts) {
+        self.steps.expect(attempts);
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {

@@ -92,6 +92,23 @@ pub(super) enum Change {
     Over,
 }
 
+/// How many attempts the steps of a job have, for those that have more than one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Attempts(HashMap<StepId, u32>);
+
+impl Attempts {
+    /// Those of `job`.
+    pub(crate) fn of(job: &Job) -> Self {
+        let mut attempts = HashMap::new();
+        job.visit(&mut |step| {
+            if step.attempts > 1 {
+                attempts.insert(step.id.clone(), step.attempts);
+            }
+        });
+        Self(attempts)
+    }
+}
+
 /// The fold.
 #[derive(Debug, Default)]
 pub(super) struct Steps {
@@ -106,12 +123,9 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Takes over how many attempts the steps of `job` have.
-    pub(super) fn expect(&mut self, job: &Job) {
-        self.attempts.clear();
-        job.visit(&mut |step| {
-            self.attempts.insert(step.id.clone(), step.attempts);
-        });
+    /// Takes over how many attempts the steps of the next build have.
+    pub(super) fn expect(&mut self, attempts: Attempts) {
+        self.attempts = attempts.0;
     }
 
     /// Folds the next event.

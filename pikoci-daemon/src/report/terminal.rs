@@ -15,12 +15,11 @@ use memchr::memchr;
 use pikoci_core::clock::Clock;
 use pikoci_core::event::OutputStream;
 use pikoci_core::name::StepId;
-use pikoci_core::pipeline::Job;
 use pikoci_core::{Event, EventKind, Status};
 
 use super::Report;
 use super::sanitize::{self, Cleaner};
-use super::steps::{Change, NAME_COLUMN, Row, Steps, brief, one_line};
+use super::steps::{Attempts, Change, NAME_COLUMN, Row, Steps, brief, one_line};
 use super::style::{self, Paint};
 use super::tail::Tail;
 use super::width;
@@ -264,8 +263,8 @@ fn brief_elapsed(elapsed: Duration) -> String {
 }
 
 impl Report for Terminal {
-    fn expect(&mut self, job: &Job) {
-        self.steps.expect(job);
+    fn expect(&mut self, attempts: Attempts) {
+        self.steps.expect(attempts);
     }
 
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
