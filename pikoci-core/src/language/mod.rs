@@ -1,6 +1,7 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 pub mod diagnostic;
+pub mod format;
 mod lexer;
 pub mod render;
 pub mod source;
