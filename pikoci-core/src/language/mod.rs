@@ -1,7 +1,12 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 pub mod diagnostic;
+pub mod eval;
+pub mod files;
+pub mod functions;
+mod operators;
 pub mod source;
+pub mod suggest;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
