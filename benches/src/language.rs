@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use pikoci_core::language::{NoSources, ReadOptions, read};
+use pikoci_core::language::{ReadOptions, read};
 
 use crate::measure::{RUNS, median, pair};
 
@@ -49,16 +49,7 @@ pub(crate) fn read_ten_thousand_lines() -> std::io::Result<()> {
     let jobs = 460;
     let text = pipeline(jobs);
     let catalog = pikoci_exec::catalog();
-    let options = ReadOptions {
-        name: "bench".into(),
-        directory: None,
-        catalog: &catalog,
-        loader: &NoSources,
-        vars: Default::default(),
-        file_vars: Default::default(),
-        env: Default::default(),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let options = ReadOptions::new("bench", &catalog);
     let whole = || {
         let outcome = read(vec![("bench.hcl".into(), text.clone())], &options);
         match outcome.pipeline {

@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pikoci_core::language::{NoSources, ReadOptions, SourceLoader, read};
+use pikoci_core::language::{ReadOptions, SourceLoader, read};
 use pikoci_core::pipeline::{HookBody, NotifyOn, Pipeline, StepKind, VersionChoice};
 use pikoci_core::value::{Deferred, Value};
 
@@ -287,17 +287,13 @@ job "a" {
 fn with_vars(text: &str, vars: &[(&str, &str)]) -> Result<Pipeline, Vec<String>> {
     let catalog = common::catalog();
     let options = ReadOptions {
-        name: "app".into(),
-        directory: None,
-        catalog: &catalog,
-        loader: &NoSources,
         vars: vars.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         file_vars: BTreeMap::from([("file".to_owned(), Value::from("from the file"))]),
         env: BTreeMap::from([
             ("PIKOCI_VAR_file".to_owned(), "from the environment".to_owned()),
             ("PIKOCI_VAR_env".to_owned(), "from the environment".to_owned()),
         ]),
-        now: jiff::Timestamp::UNIX_EPOCH,
+        ..ReadOptions::new("app", &catalog)
     };
     let outcome = read(vec![("p.hcl".into(), text.into())], &options);
     outcome
@@ -357,14 +353,8 @@ fn types_come_from_the_network_with_their_digest() {
         let catalog = common::catalog();
         let loader = OneFile(definition);
         let options = ReadOptions {
-            name: "app".into(),
-            directory: None,
-            catalog: &catalog,
             loader: &loader,
-            vars: Default::default(),
-            file_vars: Default::default(),
-            env: Default::default(),
-            now: jiff::Timestamp::UNIX_EPOCH,
+            ..ReadOptions::new("app", &catalog)
         };
         let text = format!("service_type \"postgres\" {{\n  source = \"{source}\"\n}}\n");
         let outcome = read(vec![("p.hcl".into(), text)], &options);
@@ -395,14 +385,8 @@ fn types_come_from_files_beside_the_pipeline_and_from_nowhere_else() {
     let read_source = |source: &str| {
         let catalog = common::catalog();
         let options = ReadOptions {
-            name: "app".into(),
             directory: Some(dir.clone()),
-            catalog: &catalog,
-            loader: &NoSources,
-            vars: Default::default(),
-            file_vars: Default::default(),
-            env: Default::default(),
-            now: jiff::Timestamp::UNIX_EPOCH,
+            ..ReadOptions::new("app", &catalog)
         };
         let text = format!("runner_type \"mine\" {{\n  source = \"{source}\"\n}}\n");
         read(vec![("p.hcl".into(), text)], &options)
@@ -447,16 +431,7 @@ fn everything_wrong_is_told_at_once_and_a_broken_block_hides_nothing_else() {
 #[test]
 fn several_files_are_one_pipeline() {
     let catalog = common::catalog();
-    let options = ReadOptions {
-        name: "app".into(),
-        directory: None,
-        catalog: &catalog,
-        loader: &NoSources,
-        vars: Default::default(),
-        file_vars: Default::default(),
-        env: Default::default(),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let options = ReadOptions::new("app", &catalog);
     let outcome = read(
         vec![
             ("a.hcl".into(), "job \"a\" {\n  get \"fs\" \"src\" {}\n}\n".into()),

@@ -144,10 +144,8 @@ pub(crate) fn replace(
     let parent = target.parent().filter(|it| !it.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(at(parent))?;
-    let staging = tempfile::Builder::new()
-        .prefix(".pikoci-")
-        .tempdir_in(parent)
-        .map_err(at(parent))?;
+    let staging =
+        tempfile::Builder::new().prefix(".pikoci-").tempdir_in(parent).map_err(at(parent))?;
     let fresh = staging.path().join("new");
     let digest = walk(source, Some(&fresh), &Gitignore::empty(), cancel)?;
     let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
@@ -191,7 +189,8 @@ fn walk(
             note(&mut hash, "dir", &relative);
             if let Some(copy) = &copy {
                 match fs::create_dir(copy) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && copy.is_dir() => {}
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && copy.is_dir() => {
+                    }
                     other => other.map_err(at(copy))?,
                 }
                 modes.push((copy.clone(), mode));
@@ -277,3 +276,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         out
     })
 }
+
+#[cfg(test)]
+mod tests;

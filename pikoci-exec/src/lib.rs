@@ -31,9 +31,11 @@ pub mod process;
 pub mod runner;
 #[cfg(feature = "http")]
 pub mod sources;
+#[cfg(test)]
+mod test_support;
 pub mod workspace;
 
-pub use builtin::{catalog, defaults, defaults_with_clock};
+pub use builtin::{catalog, defaults, defaults_with};
 pub use declared::{TypesError, types_for};
 pub use journal::FileJournal;
 pub use local::LocalRun;

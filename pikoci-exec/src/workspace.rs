@@ -235,8 +235,16 @@ mod tests {
         std::os::unix::fs::symlink("in", it.root().join("link")).unwrap();
         std::os::unix::fs::symlink("loop", it.root().join("loop")).unwrap();
         for path in [
-            "..", "in/../..", "/", "/etc/passwd", "out", "out/x", "in/../out", "dangling",
-            "dangling/x", "a\0b",
+            "..",
+            "in/../..",
+            "/",
+            "/etc/passwd",
+            "out",
+            "out/x",
+            "in/../out",
+            "dangling",
+            "dangling/x",
+            "a\0b",
         ] {
             let kind = it.exists(path).unwrap_err().kind();
             assert_eq!(kind, io::ErrorKind::InvalidInput, "{path}");
@@ -245,8 +253,14 @@ mod tests {
         }
         assert!(it.exists("loop").is_err());
         for (path, expected) in [
-            ("in", true), ("./in/", true), ("in/file", true), ("link/file", true), ("", true),
-            ("nothing", false), ("in/nothing/more", false), ("in/file/below", false),
+            ("in", true),
+            ("./in/", true),
+            ("in/file", true),
+            ("link/file", true),
+            ("", true),
+            ("nothing", false),
+            ("in/nothing/more", false),
+            ("in/file/below", false),
         ] {
             assert_eq!(it.exists(path).unwrap(), expected, "{path}");
         }
@@ -267,10 +281,7 @@ mod tests {
         let path = it.create_output_file(&StepId::new("2")).unwrap();
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
-        assert_eq!(
-            it.take_output_file(&path, 4).unwrap_err().kind(),
-            io::ErrorKind::InvalidData
-        );
+        assert_eq!(it.take_output_file(&path, 4).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[test]
@@ -308,8 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let error =
-            DirWorkspace::create(&file, BuildId(uuid::Uuid::now_v7()), None).unwrap_err();
+        let error = DirWorkspace::create(&file, BuildId(uuid::Uuid::now_v7()), None).unwrap_err();
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
     }
 }

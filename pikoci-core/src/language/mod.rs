@@ -1,24 +1,23 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
-pub mod diagnostic;
-pub mod eval;
-pub mod expand;
-pub mod files;
-pub mod functions;
-mod lexer;
-mod operators;
-pub mod render;
-pub mod source;
-pub mod suggest;
-pub mod syntax;
-
 mod fields;
 mod jobs;
+mod lexer;
+mod operators;
 mod reader;
 mod references;
 mod resources;
 mod type_decls;
 mod variables;
+pub mod diagnostic;
+pub mod eval;
+pub mod expand;
+pub mod files;
+pub mod functions;
+pub mod render;
+pub mod source;
+pub mod suggest;
+pub mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +68,23 @@ pub struct ReadOptions<'a> {
     pub env: BTreeMap<String, String>,
     /// What `timestamp()` answers.
     pub now: Timestamp,
+}
+
+impl<'a> ReadOptions<'a> {
+    /// A reading with no values from outside, no files and no network, at the
+    /// beginning of time; set the fields that are to be otherwise.
+    pub fn new(name: impl Into<String>, catalog: &'a Catalog) -> Self {
+        Self {
+            name: name.into(),
+            directory: None,
+            catalog,
+            loader: &NoSources,
+            vars: BTreeMap::new(),
+            file_vars: BTreeMap::new(),
+            env: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
 }
 
 impl std::fmt::Debug for ReadOptions<'_> {

@@ -6,9 +6,8 @@ use super::source::Span;
 /// The candidate that `name` was most likely meant to be, if any is near enough.
 ///
 /// Near enough is a third of the longer name's letters in edits (insert,
-/// remove, replace, swap neighbours), at least one; names that differ only in
-/// case or in `-` against `_` are always near. Of equally near candidates the
-/// first one wins.
+/// remove, replace, swap neighbours); names that differ only in case or in `-`
+/// against `_` are always near. Of equally near candidates the first one wins.
 pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Long texts are not misspelt names, and the distance is quadratic.
     const LONGEST: usize = 100;
@@ -25,9 +24,8 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         }
         let other = plain(candidate);
         let longer = length.max(other.chars().count());
-        let limit = (longer / 3).max(usize::from(longer > 1));
         let distance = strsim::damerau_levenshtein(&wanted, &other);
-        if distance <= limit && best.is_none_or(|(nearest, _)| distance < nearest) {
+        if distance <= longer / 3 && best.is_none_or(|(nearest, _)| distance < nearest) {
             best = Some((distance, candidate));
         }
     }
@@ -45,9 +43,7 @@ pub fn did_you_mean<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Diagnostic {
     match closest(name, candidates) {
-        Some(near) => diagnostic
-            .help(format!("did you mean `{near}`?"))
-            .suggest(span, near),
+        Some(near) => diagnostic.help(format!("did you mean `{near}`?")).suggest(span, near),
         None => diagnostic,
     }
 }
@@ -55,11 +51,7 @@ pub fn did_you_mean<'a>(
 /// At most `limit` names as a sentence's part: `` `a`, `b` and 3 more ``.
 pub fn name_list<'a>(names: impl IntoIterator<Item = &'a str>, limit: usize) -> String {
     let mut names = names.into_iter();
-    let shown: Vec<String> = names
-        .by_ref()
-        .take(limit)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let shown: Vec<String> = names.by_ref().take(limit).map(|name| format!("`{name}`")).collect();
     let rest = names.count();
     let mut text = shown.join(", ");
     if rest > 0 {
@@ -74,14 +66,7 @@ mod tests {
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
-        let known = [
-            "timeout",
-            "trigger",
-            "params",
-            "version",
-            "on_failure",
-            "ab",
-        ];
+        let known = ["timeout", "trigger", "params", "version", "on_failure", "ab"];
         for (name, expected) in [
             ("timout", Some("timeout")),
             ("Timeout", Some("timeout")),
@@ -103,23 +88,12 @@ mod tests {
 
     #[test]
     fn the_suggestion_replaces_the_name_alone() {
-        let span = Span {
-            start: 4,
-            end: 10,
-            ..Span::default()
-        };
-        let diagnostic = did_you_mean(
-            Diagnostic::error("x", span, "unknown"),
-            span,
-            "timout",
-            ["timeout"],
-        );
+        let span = Span { start: 4, end: 10, ..Span::default() };
+        let diagnostic =
+            did_you_mean(Diagnostic::error("x", span, "unknown"), span, "timout", ["timeout"]);
         assert_eq!(diagnostic.help, ["did you mean `timeout`?"]);
         let suggestion = diagnostic.suggestion.expect("a suggestion");
-        assert_eq!(
-            (suggestion.span, suggestion.replacement.as_str()),
-            (span, "timeout")
-        );
+        assert_eq!((suggestion.span, suggestion.replacement.as_str()), (span, "timeout"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A catalog like that of the real parts, and a short way to read a pipeline.
 
 use pikoci_core::catalog::{Catalog, CatalogEntry, CatalogKind, ParamSpec};
-use pikoci_core::language::{NoSources, ReadOptions, ReadOutcome, read};
+use pikoci_core::language::{ReadOptions, ReadOutcome, read};
 
 const GIT: &str = r#"
 resource_type "git" {
@@ -33,15 +33,6 @@ pub(crate) fn catalog() -> Catalog {
 
 pub(crate) fn read_text(text: &str) -> ReadOutcome {
     let catalog = catalog();
-    let options = ReadOptions {
-        name: "app".into(),
-        directory: None,
-        catalog: &catalog,
-        loader: &NoSources,
-        vars: Default::default(),
-        file_vars: Default::default(),
-        env: Default::default(),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    };
+    let options = ReadOptions::new("app", &catalog);
     read(vec![("pipeline.hcl".into(), text.into())], &options)
 }

@@ -54,9 +54,12 @@ impl ResourceType for CronResource {
             .ok_or_else(|| TypeError::errored("`cron` needs the parameter `expression`"))?;
         let timezone = params.text("timezone").unwrap_or_else(|| "UTC".into());
         let from = from.map(moment).transpose()?;
-        let times = fired(&expression, &timezone, self.clock.now(), from)
-            .map_err(TypeError::errored)?;
-        Ok(times.into_iter().map(|time| Version::from_pairs([("time", time.to_string())])).collect())
+        let times =
+            fired(&expression, &timezone, self.clock.now(), from).map_err(TypeError::errored)?;
+        Ok(times
+            .into_iter()
+            .map(|time| Version::from_pairs([("time", time.to_string())]))
+            .collect())
     }
 
     async fn pull(

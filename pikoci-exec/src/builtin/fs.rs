@@ -72,9 +72,9 @@ impl ResourceType for FsResource {
             let name = match name {
                 Some(name) => name,
                 None if source.is_dir() => resource,
-                None => source
-                    .file_name()
-                    .map_or(resource, |name| name.to_string_lossy().into_owned()),
+                None => {
+                    source.file_name().map_or(resource, |name| name.to_string_lossy().into_owned())
+                }
             };
             let target = files::inside(&workdir, &name)?;
             let ignored = files::ignored(&source, &ignore)?;
@@ -96,7 +96,7 @@ impl ResourceType for FsResource {
         put: &Params,
     ) -> Result<Option<Version>, TypeError> {
         let target = path(params)?;
-        let from = put.text("from").ok_or_else(|| {
+        let from = put.text("from").filter(|from| !from.is_empty()).ok_or_else(|| {
             TypeError::errored("`put` of an `fs` resource needs `from`: what to copy")
         })?;
         let workdir = step.context.workdir.clone();
@@ -132,5 +132,70 @@ async fn blocking<T: Send + 'static>(
         Ok(Err(FilesError::Cancelled)) => Err(TypeError::cancelled()),
         Ok(Err(error)) => Err(TypeError::errored(error.to_string())),
         Err(_) => Err(TypeError::errored("copying files was given up")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::test_support::{Bench, params};
+
+    #[tokio::test]
+    async fn a_file_goes_under_its_own_name_and_a_directory_under_the_resources() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        fs::write(&file, "a: 1").unwrap();
+        let it = FsResource::new();
+        for (path, name, expected) in [
+            (file.as_path(), None, "config.yaml"),
+            (file.as_path(), Some("etc/app.yaml"), "etc/app.yaml"),
+            (dir.path(), None, "conf/config.yaml"),
+            (dir.path(), Some("."), "config.yaml"),
+        ] {
+            let mut given = vec![("path", path.to_str().unwrap())];
+            given.extend(name.map(|name| ("name", name)));
+            let given = params(&given);
+            let mut bench = Bench::new("get conf");
+            let versions = it.check(&mut bench.step(), &given, None).await.unwrap();
+            it.pull(&mut bench.step(), &given, &versions[0]).await.unwrap();
+            let text = fs::read_to_string(bench.workdir.join(expected));
+            assert_eq!(text.ok().as_deref(), Some("a: 1"), "{name:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_changed_since_is_not_passed_off_as_the_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "1").unwrap();
+        let given = params(&[("path", file.to_str().unwrap())]);
+        let it = FsResource::new();
+        let mut bench = Bench::new("get conf");
+        let versions = it.check(&mut bench.step(), &given, None).await.unwrap();
+        fs::write(&file, "2").unwrap();
+        let error = it.pull(&mut bench.step(), &given, &versions[0]).await.unwrap_err();
+        assert!(error.message.contains("has changed since"), "{}", error.message);
+    }
+
+    #[tokio::test]
+    async fn a_put_copies_out_of_the_workspace_and_from_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out/report.txt");
+        let given = params(&[("path", target.to_str().unwrap())]);
+        let it = FsResource::new();
+        let mut bench = Bench::new("put report");
+        fs::write(bench.workdir.join("report.txt"), "fine").unwrap();
+        let put = params(&[("from", "report.txt")]);
+        let made = it.push(&mut bench.step(), &given, &put).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "fine");
+        let found = it.check(&mut bench.step(), &given, None).await.unwrap();
+        assert_eq!(made.as_ref(), found.first());
+        for bad in ["/etc/passwd", "../x", ""] {
+            let put = params(&[("from", bad)]);
+            let pushed = it.push(&mut bench.step(), &given, &put).await;
+            assert!(pushed.is_err(), "{bad}");
+        }
     }
 }

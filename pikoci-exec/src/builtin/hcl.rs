@@ -16,7 +16,15 @@ use crate::declared::{DeclaredResource, Runners};
 
 /// The parameters of `git`.
 pub(super) const GIT_PARAMS: &[&str] = &[
-    "url!", "branch", "ref", "name", "depth", "submodules", "username", "password", "private_key",
+    "url!",
+    "branch",
+    "ref",
+    "name",
+    "depth",
+    "submodules",
+    "username",
+    "password",
+    "private_key",
 ];
 
 /// A resource type whose definition is read when it is first used: a job that

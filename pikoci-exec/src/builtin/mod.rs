@@ -2,6 +2,8 @@
 
 mod cron;
 mod fs;
+#[cfg(test)]
+mod git_tests;
 mod hcl;
 mod secrets;
 mod unavailable;
@@ -17,7 +19,8 @@ pub use fs::FsResource;
 pub use secrets::{EnvSecret, FileSecret};
 
 use crate::declared::Runners;
-use crate::runner::ExecRunner;
+use crate::process::EnvironmentPolicy;
+use crate::runner::{DockerRunner, ExecRunner, ShellRunner};
 use hcl::HclResource;
 use unavailable::Unavailable;
 
@@ -27,7 +30,7 @@ const GIT: &str = include_str!("git.hcl");
 /// What stands behind a built-in name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behind {
-    /// Code, registered by [`defaults_with_clock`].
+    /// Code, registered by [`defaults_with`].
     Code,
     /// A definition in the pipeline language.
     Hcl(&'static str),
@@ -43,7 +46,7 @@ const TABLE: &[Row] = {
     use CatalogKind::{NotificationType, ResourceType, RunnerType, SecretType, ServiceType};
     &[
         (RunnerType, "exec", &["path!", "args", "env", "dir"], Code),
-        (RunnerType, "shell", &["cmd", "file", "shell", "env", "dir"], Code),
+        (RunnerType, "shell", &["cmd", "file", "shell"], Code),
         (RunnerType, "docker", &["image!", "cmd", "args"], Code),
         (ResourceType, "git", hcl::GIT_PARAMS, Hcl(GIT)),
         (ResourceType, "cron", &["expression", "schedule", "timezone"], Code),
@@ -88,15 +91,19 @@ pub fn catalog() -> Catalog {
     catalog
 }
 
-/// The built-in runners and types, with the machine's clock.
+/// The built-in runners and types, with the machine's clock and the usual
+/// variables of this program's own environment.
 pub fn defaults() -> Types {
-    defaults_with_clock(Arc::new(SystemClock::new()))
+    defaults_with(Arc::new(SystemClock::new()), Arc::default())
 }
 
-/// The built-in runners and types; those that depend on the time ask `clock`.
-pub fn defaults_with_clock(clock: Arc<dyn Clock>) -> Types {
+/// The built-in runners and types: those that depend on the time ask `clock`,
+/// and `environment` says which of this program's own variables commands see.
+pub fn defaults_with(clock: Arc<dyn Clock>, environment: Arc<EnvironmentPolicy>) -> Types {
     let mut types = Types::new()
-        .runner("exec", ExecRunner::default())
+        .runner("exec", ExecRunner::new(Arc::clone(&environment)))
+        .runner("shell", ShellRunner::new(Arc::clone(&environment)))
+        .runner("docker", DockerRunner::new(environment))
         .resource_type("cron", CronResource::new(clock))
         .resource_type("fs", FsResource::new())
         .secret_type("env", EnvSecret::new())

@@ -28,9 +28,7 @@ impl EnvSecret {
     }
 
     /// Reads `lookup` instead of this process's environment.
-    pub fn with_lookup(
-        lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_lookup(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self { lookup: Box::new(lookup) }
     }
 }
@@ -197,6 +195,7 @@ fn env_fields(text: &str, path: &str) -> Result<SecretFields, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::{Bench, params};
     use pikoci_core::secret::ExposeSecret;
 
     fn plain(fields: SecretFields) -> Vec<(String, String)> {
@@ -211,12 +210,20 @@ mod tests {
     fn a_file_is_read_by_its_format() {
         let dir = tempfile::tempdir().unwrap();
         let table: &[(&str, Option<&str>, &str, &[(&str, &str)])] = &[
-            ("a.json", None, r#"{"a":"x","n":1,"o":{"p":true},"z":null}"#,
-             &[("a", "x"), ("n", "1"), ("o", r#"{"p":true}"#)]),
+            (
+                "a.json",
+                None,
+                r#"{"a":"x","n":1,"o":{"p":true},"z":null}"#,
+                &[("a", "x"), ("n", "1"), ("o", r#"{"p":true}"#)],
+            ),
             ("a.yaml", None, "a: x\nn: 1\n", &[("a", "x"), ("n", "1")]),
             ("a.yml", None, "a: x\n", &[("a", "x")]),
-            (".env", None, "# c\nexport A=x y\nB='q'\n\nC=\"=\"\n",
-             &[("A", "x y"), ("B", "q"), ("C", "=")]),
+            (
+                ".env",
+                None,
+                "# c\nexport A=x y\nB='q'\n\nC=\"=\"\n",
+                &[("A", "x y"), ("B", "q"), ("C", "=")],
+            ),
             ("token", None, "abc\n", &[("content", "abc")]),
             ("token.json", Some("raw"), "{}\r\n", &[("content", "{}")]),
         ];
@@ -226,6 +233,30 @@ mod tests {
             let fields = read_file(path.to_str().unwrap(), *format).unwrap();
             assert_eq!(plain(fields), pairs(expected), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_variable_answers_under_its_name_and_as_value() {
+        let it = EnvSecret::with_lookup(|name| match name {
+            "TOKEN" => Some("t".into()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        });
+        let mut bench = Bench::new("task x");
+        let fields = it.get(&mut bench.step(), &params(&[("key", "TOKEN")])).await.unwrap();
+        assert_eq!(plain(fields), pairs(&[("TOKEN", "t"), ("value", "t")]));
+        let fields = it.get(&mut bench.step(), &params(&[("path", "TOKEN")])).await.unwrap();
+        assert_eq!(plain(fields), pairs(&[("value", "t")]));
+        for (name, expected) in [
+            ("EMPTY", "`EMPTY` is not set in the worker's environment"),
+            ("MISSING", "`MISSING` is not set in the worker's environment"),
+            ("A=B", "`A=B` is no name of a variable"),
+            ("", "`` is no name of a variable"),
+        ] {
+            let error = it.get(&mut bench.step(), &params(&[("key", name)])).await.unwrap_err();
+            assert_eq!(error.message, expected);
+        }
+        assert!(EnvSecret::new().get(&mut bench.step(), &params(&[])).await.is_err());
     }
 
     #[test]

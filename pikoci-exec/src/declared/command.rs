@@ -174,9 +174,11 @@ fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) {
         };
         let path = params.remove("path").unwrap_or_default();
         let mut words = vec![shell_word(&path.to_text().unwrap_or_default(), |_| true)];
-        words.extend(args.iter().filter_map(Value::to_text).map(|arg| {
-            shell_word(&arg, |name| matches!(name, "WORKDIR" | "CACHE_DIR"))
-        }));
+        words.extend(
+            args.iter()
+                .filter_map(Value::to_text)
+                .map(|arg| shell_word(&arg, |name| matches!(name, "WORKDIR" | "CACHE_DIR"))),
+        );
         params.insert("cmd".into(), words.join(" ").into());
     } else if params.contains_key("cmd") && !takes("cmd") && takes("path") {
         let cmd = params.remove("cmd").unwrap_or_default();

@@ -15,6 +15,8 @@ use pikoci_core::pipeline::TypeOrigin;
 use pikoci_core::{Pipeline, Runner, Types};
 use thiserror::Error;
 
+use crate::runner::DeclaredRunner;
+
 pub(crate) use command::resource_name;
 pub use notification::DeclaredNotification;
 pub use resource::DeclaredResource;
@@ -51,7 +53,7 @@ pub fn types_for(pipeline: &Pipeline, base: &Types) -> Result<Types, TypesError>
     for (name, decl) in &pipeline.runner_types {
         let runner = match &decl.origin.built_in {
             Some(built_in) => find(&base.runners, built_in, &decl.origin)?,
-            None => find(&base.runners, "exec", &decl.origin)?,
+            None => Arc::new(DeclaredRunner::new(decl.clone())),
         };
         types.runners.insert(name.clone(), runner);
     }
@@ -105,3 +107,6 @@ fn find<T: ?Sized>(
 fn spec(params: Option<&Vec<String>>) -> ParamSpec {
     ParamSpec { accepted: params.cloned(), required: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

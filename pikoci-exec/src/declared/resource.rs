@@ -164,7 +164,6 @@ fn parse_push(stdout: &[u8]) -> Option<Version> {
 /// wrong easily prints `{"ref":""}`, and such a version can never be fetched.
 fn version(json: &serde_json::Value) -> Option<Version> {
     let fields = json.as_object()?;
-    let version =
-        Version(fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
+    let version = Version(fields.iter().map(|(key, value)| (key.clone(), value.clone())).collect());
     version.flatten().values().any(|value| !value.trim().is_empty()).then_some(version)
 }

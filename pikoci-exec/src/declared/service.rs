@@ -54,11 +54,7 @@ impl ServiceType for DeclaredService {
         exit_error("start", ended.exit).map_or(Ok(ServiceStarted::default()), Err)
     }
 
-    async fn ready(
-        &self,
-        step: &mut StepRun<'_>,
-        params: &Params,
-    ) -> Result<Readiness, TypeError> {
+    async fn ready(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Readiness, TypeError> {
         let Some(check) = &self.decl.ready_check else { return Ok(Readiness::Ready) };
         let vars = params.environment("param");
         let ended = self.commands.run(step, &check.command, vars, Output::Shown).await?;

@@ -191,3 +191,6 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     out.sort();
     out
 }
+
+#[cfg(test)]
+mod tests;

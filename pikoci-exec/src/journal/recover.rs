@@ -70,11 +70,11 @@ pub async fn recover(directory: &Path, base: &Types, grace: Duration) -> Vec<Rec
 
 /// What the journal says of a build.
 #[derive(Debug)]
-struct Dead {
+pub(super) struct Dead {
     build: BuildId,
     directory: Option<PathBuf>,
     types: Pipeline,
-    services: Vec<ServiceRecord>,
+    pub(super) services: Vec<ServiceRecord>,
 }
 
 /// Locks a file and reads it, unless its process lives or another recovery has it.
@@ -92,7 +92,7 @@ fn claim(path: &Path) -> io::Result<Option<(File, Dead)>> {
 
 /// What is left to do for a build. Half a line at the end is as good as none:
 /// what it was about had not begun.
-fn read(text: &str) -> Option<Dead> {
+pub(super) fn read(text: &str) -> Option<Dead> {
     let mut dead: Option<Dead> = None;
     for line in text.split_inclusive('\n') {
         let line = line.strip_suffix('\n').and_then(|line| serde_json::from_str(line).ok());

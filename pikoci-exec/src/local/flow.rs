@@ -39,8 +39,12 @@ fn sorted(jobs: &[Job]) -> Result<Vec<usize>, LocalError> {
             *needs += 1;
         }
     }
-    let mut ready: BinaryHeap<_> =
-        needs.iter().enumerate().filter(|(_, needs)| **needs == 0).map(|it| Reverse(it.0)).collect();
+    let mut ready: BinaryHeap<_> = needs
+        .iter()
+        .enumerate()
+        .filter(|(_, needs)| **needs == 0)
+        .map(|it| Reverse(it.0))
+        .collect();
     let mut out = Vec::with_capacity(jobs.len());
     while let Some(Reverse(job)) = ready.pop() {
         out.push(job);
@@ -151,7 +155,8 @@ impl Flow {
         }
         for (resource, version) in fetched.into_iter().chain(result.outputs.iter().cloned()) {
             let made = result.outputs.iter().any(|(name, _)| *name == resource);
-            let put = job.puts().iter().any(|(_, put)| format!("{}.{}", put.kind, put.name) == resource);
+            let put =
+                job.puts().iter().any(|(_, put)| format!("{}.{}", put.kind, put.name) == resource);
             if made || !put {
                 self.newest.insert(resource.clone(), version.clone());
             }
@@ -168,3 +173,6 @@ fn told(status: Status) -> &'static str {
         Status::Succeeded | Status::Skipped | Status::Warning => "ended",
     }
 }
+
+#[cfg(test)]
+mod tests;

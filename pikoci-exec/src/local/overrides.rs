@@ -63,9 +63,9 @@ struct Overridden {
 
 impl Overridden {
     fn inner(&self) -> Result<&dyn ResourceType, TypeError> {
-        self.inner.as_deref().ok_or_else(|| {
-            TypeError::errored(format!("there is no resource type `{}`", self.kind))
-        })
+        self.inner
+            .as_deref()
+            .ok_or_else(|| TypeError::errored(format!("there is no resource type `{}`", self.kind)))
     }
 }
 
@@ -207,8 +207,7 @@ fn copy(source: &Path, target: &Path, cancel: &CancellationToken) -> Result<(), 
                 fs::create_dir_all(parent).map_err(|error| at(parent, &error))?;
             }
             let _ = fs::remove_file(&copy);
-            let linked = relative.starts_with(".git/objects")
-                && fs::hard_link(path, &copy).is_ok();
+            let linked = relative.starts_with(".git/objects") && fs::hard_link(path, &copy).is_ok();
             if linked { Ok(()) } else { fs::copy(path, &copy).map(drop) }
         } else {
             Ok(())

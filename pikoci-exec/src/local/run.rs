@@ -26,9 +26,7 @@ pub(super) async fn run(
     let options = &local.options;
     let root = match &options.workspaces {
         Some(root) => root.clone(),
-        None => {
-            DirWorkspace::default_root().map_err(|error| LocalError::Workspaces { error })?
-        }
+        None => DirWorkspace::default_root().map_err(|error| LocalError::Workspaces { error })?,
     };
     let journal = options.journal.clone().unwrap_or_else(|| root.join("journal"));
     let recovered = recover(&journal, &local.base, options.grace).await;

@@ -30,17 +30,10 @@ impl Evaluator<'_> {
         let name_span = self.span(call.name.name.span());
         if call.name.is_namespaced() {
             let start = call.name.namespace.first().and_then(|first| first.span());
-            let span = Span {
-                start: start.map_or(name_span.start, |at| at.start),
-                ..name_span
-            };
+            let span = Span { start: start.map_or(name_span.start, |at| at.start), ..name_span };
             return Err(self.report(
-                Diagnostic::error(
-                    "unknown-function",
-                    span,
-                    "functions have no namespaces here",
-                )
-                .help(format!("write `{name}(…)`")),
+                Diagnostic::error("unknown-function", span, "functions have no namespaces here")
+                    .help(format!("write `{name}(…)`")),
             ));
         }
         let Some(signature) = functions::signature(name) else {
@@ -49,12 +42,7 @@ impl Evaluator<'_> {
                 name_span,
                 format!("unknown function `{name}`"),
             );
-            self.report(did_you_mean(
-                diagnostic,
-                name_span,
-                name,
-                functions::names(),
-            ));
+            self.report(did_you_mean(diagnostic, name_span, name, functions::names()));
             // The arguments' own faults are worth knowing, too.
             for argument in call.args.iter() {
                 let _ = self.eval_ref(argument, scope);
@@ -90,9 +78,7 @@ impl Evaluator<'_> {
             if let Some(exceeded) = self.context.budget.exceeded() {
                 return self.exhaust(name_span, &exceeded);
             }
-            let place = error
-                .argument
-                .and_then(|index| places.get(index).or(places.last()));
+            let place = error.argument.and_then(|index| places.get(index).or(places.last()));
             let span = place.map_or_else(|| self.span_of(expr), |argument| self.span_of(argument));
             self.report(
                 Diagnostic::error("function-argument", span, error.message)
@@ -108,7 +94,10 @@ impl Evaluator<'_> {
         span: Span,
     ) -> Result<(), Failed> {
         signature.check_count(given).map_err(|error| {
-            self.report(Diagnostic::error("function-arguments", span, error.message))
+            self.report(
+                Diagnostic::error("function-arguments", span, error.message)
+                    .help(format!("it is called as `{signature}`")),
+            )
         })
     }
 
@@ -141,26 +130,19 @@ impl Evaluator<'_> {
                     values.extend(items);
                 }
                 other => {
-                    self.report(
-                        Diagnostic::error(
-                            "expanded-argument",
-                            span,
-                            format!(
-                                "`...` needs a list or a set before it, but this is {}",
-                                describe(&other)
-                            ),
-                        )
-                        .label("cannot be expanded into arguments"),
-                    );
+                    self.report(Diagnostic::error(
+                        "expanded-argument",
+                        span,
+                        format!(
+                            "`...` needs a list or a set before it, but this is {}",
+                            describe(&other)
+                        ),
+                    ));
                     failed = true;
                 }
             }
         }
-        if failed {
-            Err(Failed)
-        } else {
-            Ok((values, places))
-        }
+        if failed { Err(Failed) } else { Ok((values, places)) }
     }
 
     /// `try(…)`: the first argument that has a value.
@@ -186,25 +168,21 @@ impl Evaluator<'_> {
             self.span_of(expr),
             "none of the arguments of `try` has a value",
         );
-        if reasons.is_empty() && call.args.len() > 0 {
+        if reasons.is_empty() && !call.args.is_empty() {
             // Their faults were reported before, where the variables were.
             return Err(Failed);
         }
         for reason in reasons.into_iter().take(4) {
             diagnostic = diagnostic.other(reason.span, reason.message);
         }
-        Err(self.report(diagnostic.help("add a last argument that always has a value")))
+        Err(self.report(diagnostic))
     }
 
     /// `can(…)`: whether the argument has a value.
     fn eval_can(&self, call: &FuncCall, scope: &Scope<'_>) -> Result<Value, Failed> {
         let argument = call.args.get(0).ok_or(Failed)?;
         let (result, _) = self.silently(|| self.eval_ref(argument, scope).map(|_| ()));
-        if self.exhausted.get() {
-            Err(Failed)
-        } else {
-            Ok(Value::Bool(result.is_ok()))
-        }
+        if self.exhausted.get() { Err(Failed) } else { Ok(Value::Bool(result.is_ok())) }
     }
 
     /// `templatefile(path, vars)`: a file's text as a template with names of its own.
@@ -260,15 +238,13 @@ impl Evaluator<'_> {
                 "there is no directory to read files from",
             )));
         };
-        let text = files
-            .read_text(&path, self.context.budget)
-            .map_err(|error| {
-                if let Some(exceeded) = self.context.budget.exceeded() {
-                    return self.exhaust(path_span, &exceeded);
-                }
-                let message = format!("`templatefile`: {error}");
-                self.report(Diagnostic::error("template-file", path_span, message))
-            })?;
+        let text = files.read_text(&path, self.context.budget).map_err(|error| {
+            if let Some(exceeded) = self.context.budget.exceeded() {
+                return self.exhaust(path_span, &exceeded);
+            }
+            let message = format!("`templatefile`: {error}");
+            self.report(Diagnostic::error("template-file", path_span, message))
+        })?;
         self.charge(expr, 0, text.len().saturating_mul(4))?;
         self.template_file(&path, &text, &vars, path_span)
     }
@@ -304,26 +280,30 @@ impl Evaluator<'_> {
             exhausted: Cell::new(false),
             in_template_file: true,
         };
-        let scope = vars.iter().fold(Scope::empty(), |scope, (name, value)| {
-            scope.bind(name, Cow::Borrowed(value))
-        });
+        let scope = vars
+            .iter()
+            .fold(Scope::empty(), |scope, (name, value)| scope.bind(name, Cow::Borrowed(value)));
         // Stands for the file's beginning where the template as a whole is at fault.
         let whole = Expression::null();
         let result = inner.eval_template_file(&whole, &template, &scope);
-        self.exhausted
-            .set(self.exhausted.get() || inner.exhausted.get());
+        self.exhausted.set(self.exhausted.get() || inner.exhausted.get());
         for fault in inner.take_diagnostics() {
             let at = sources.location(fault.span);
             let mut moved = Diagnostic::error(
                 fault.code,
                 place,
-                format!(
-                    "in `{path}`, line {}, column {}: {}",
-                    at.line, at.column, fault.message
-                ),
+                format!("in `{path}`, line {}, column {}: {}", at.line, at.column, fault.message),
             );
+            moved.label = "in this file".into();
             moved.help = fault.help;
             self.report(moved);
+        }
+        if result == Ok(Value::Null) {
+            return Err(self.report(Diagnostic::error(
+                "template-value",
+                place,
+                format!("the template `{path}` comes to null, which has no text"),
+            )));
         }
         result
     }

@@ -51,11 +51,7 @@ impl Evaluator<'_> {
                 _ => failed = true,
             }
         }
-        if failed {
-            Err(Failed)
-        } else {
-            Ok(Value::Object(map))
-        }
+        if failed { Err(Failed) } else { Ok(Value::Object(map)) }
     }
 
     fn object_key(&self, key: &ObjectKey, scope: &Scope<'_>) -> Result<String, Failed> {
@@ -68,6 +64,7 @@ impl Evaluator<'_> {
             {
                 Err(self.report(
                     Diagnostic::error("object-key", self.span_of(expr), "this key is ambiguous")
+                        .label("a word or an expression?")
                         .help("for the value of an expression put the key into parentheses, for a text into quotes"),
                 ))
             }
@@ -85,10 +82,7 @@ impl Evaluator<'_> {
             self.report(Diagnostic::error(
                 "object-key",
                 span,
-                format!(
-                    "the key of an object must be a string, but this is {}",
-                    describe(value)
-                ),
+                format!("the key of an object must be a string, but this is {}", describe(value)),
             ))
         })
     }
@@ -102,27 +96,18 @@ impl Evaluator<'_> {
     ) -> Result<Box<dyn Iterator<Item = Pair<'v>> + 'v>, Failed> {
         self.known(collection, span)?;
         match collection {
-            Value::List(items) => Ok(Box::new(
-                (0i64..)
-                    .zip(items)
-                    .map(|(index, item)| (Value::from(index), item)),
-            )),
+            Value::List(items) => {
+                Ok(Box::new((0i64..).zip(items).map(|(index, item)| (Value::from(index), item))))
+            }
             Value::Set(items) => Ok(Box::new(items.iter().map(|item| (item.clone(), item)))),
-            Value::Object(map) => Ok(Box::new(
-                map.iter()
-                    .map(|(key, item)| (Value::from(key.as_str()), item)),
-            )),
-            other => Err(self.report(
-                Diagnostic::error(
-                    "for-collection",
-                    span,
-                    format!(
-                        "`for` needs a list, a set or an object, but this is {}",
-                        describe(other)
-                    ),
-                )
-                .label("cannot be looped over"),
-            )),
+            Value::Object(map) => {
+                Ok(Box::new(map.iter().map(|(key, item)| (Value::from(key.as_str()), item))))
+            }
+            other => Err(self.report(Diagnostic::error(
+                "for-collection",
+                span,
+                format!("`for` needs a list, a set or an object, but this is {}", describe(other)),
+            ))),
         }
     }
 
@@ -166,14 +151,11 @@ impl Evaluator<'_> {
                     let key = self.key_text(&*key?, span)?;
                     self.charge(expr, 0, ITEM_BYTES + key.len())?;
                     if let Some(twice) = result.push(Some(key), value?) {
-                        return Err(self.report(
-                            Diagnostic::error(
-                                "duplicate-key",
-                                span,
-                                format!("two items have the key `{twice}`"),
-                            )
-                            .help("make the keys differ, or gather the values of equal keys in lists with `...` behind the value"),
-                        ));
+                        return Err(self.report(Diagnostic::error(
+                            "duplicate-key",
+                            span,
+                            format!("two items have the key `{twice}`"),
+                        )));
                     }
                 }
             }
@@ -211,10 +193,7 @@ impl Gathered {
             Self::List(items) => Value::List(items),
             Self::Object(map) => Value::Object(map),
             Self::Groups(groups) => Value::Object(
-                groups
-                    .into_iter()
-                    .map(|(key, items)| (key, Value::List(items)))
-                    .collect(),
+                groups.into_iter().map(|(key, items)| (key, Value::List(items))).collect(),
             ),
         }
     }

@@ -9,6 +9,7 @@
 
 mod call;
 mod collection;
+mod complaint;
 mod force;
 mod scope;
 mod template;
@@ -31,12 +32,14 @@ use super::operators::{self, Operand, OperatorError};
 use super::source::{FileId, SourceMap, Span};
 use crate::value::{Number, Value};
 
-pub use force::force;
+use complaint::{completed, deferred};
+
+pub use force::{force, force_expanding};
 pub use scope::{Binding, Scope, is_run_time_name};
 
 /// How deep expressions may nest. The parser stops long before; this guards
 /// the stack against trees that did not come from it.
-const MAX_DEPTH: usize = 400;
+const MAX_DEPTH: usize = 300;
 
 /// The evaluation failed; what there was to say has been recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,9 +70,7 @@ pub struct Evaluator<'a> {
 
 impl fmt::Debug for Evaluator<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evaluator")
-            .field("diagnostics", &self.diagnostics)
-            .finish_non_exhaustive()
+        f.debug_struct("Evaluator").field("diagnostics", &self.diagnostics).finish_non_exhaustive()
     }
 }
 
@@ -116,7 +117,7 @@ impl<'a> Evaluator<'a> {
     }
 
     fn report(&self, diagnostic: Diagnostic) -> Failed {
-        self.diagnostics.borrow_mut().push(diagnostic);
+        self.diagnostics.borrow_mut().push(completed(diagnostic));
         Failed
     }
 
@@ -158,11 +159,7 @@ impl<'a> Evaluator<'a> {
         if self.exhausted.replace(true) {
             return Failed;
         }
-        self.report(
-            Diagnostic::error("evaluation-limit", span, exceeded.to_string())
-                .label("evaluation stopped here")
-                .help("reading a pipeline may only take a bounded amount of work; make the lists or texts smaller"),
-        )
+        self.report(Diagnostic::error("evaluation-limit", span, exceeded.to_string()))
     }
 
     /// Evaluates to an owned value.
@@ -191,10 +188,11 @@ impl<'a> Evaluator<'a> {
     fn deeper(&self, span: impl FnOnce() -> Span) -> Result<Level<'_>, Failed> {
         let depth = self.depth.get();
         if depth >= MAX_DEPTH {
-            return Err(self.report(
-                Diagnostic::error("nesting-limit", span(), "this nests too deeply")
-                    .help("give parts of it a name, in a `variable` with a `default`"),
-            ));
+            return Err(self.report(Diagnostic::error(
+                "nesting-limit",
+                span(),
+                "this nests too deeply",
+            )));
         }
         self.depth.set(depth + 1);
         Ok(Level(&self.depth))
@@ -297,26 +295,18 @@ impl<'a> Evaluator<'a> {
         let bytes = value_bytes(&value) + value_bytes(&other);
         self.charge(chosen, bytes / ITEM_BYTES, bytes)?;
         let unified = functions::unify(vec![value.clone(), other.into_owned()]);
-        Ok(unified
-            .and_then(|both| both.into_iter().next())
-            .unwrap_or(value))
+        Ok(unified.and_then(|both| both.into_iter().next()).unwrap_or(value))
     }
 
     /// A value as a condition.
     fn condition(&self, value: &Value, what: &str, span: Span) -> Result<bool, Failed> {
         self.known(value, span)?;
         operators::to_bool(value).ok_or_else(|| {
-            self.report(
-                Diagnostic::error(
-                    "condition-type",
-                    span,
-                    format!(
-                        "{what} must be a bool, but this is {}",
-                        operators::describe(value)
-                    ),
-                )
-                .label("neither `true` nor `false`"),
-            )
+            self.report(Diagnostic::error(
+                "condition-type",
+                span,
+                format!("{what} must be a bool, but this is {}", operators::describe(value)),
+            ))
         })
     }
 
@@ -330,11 +320,7 @@ impl<'a> Evaluator<'a> {
 
     /// Refuses a value that is, or holds, something known only at run time.
     fn wholly_known(&self, value: &Value, span: Span) -> Result<(), Failed> {
-        if value.is_deferred() {
-            Err(self.report(deferred(value, span)))
-        } else {
-            Ok(())
-        }
+        if value.is_deferred() { Err(self.report(deferred(value, span))) } else { Ok(()) }
     }
 
     fn eval_unary(&self, operation: &UnaryOp, scope: &Scope<'_>) -> Result<Value, Failed> {
@@ -373,11 +359,7 @@ impl<'a> Evaluator<'a> {
             self.wholly_known(value, self.span_of(side))?;
         }
         if matches!(operator, BinaryOperator::Eq | BinaryOperator::NotEq) {
-            self.charge(
-                expr,
-                value_bytes(&left).min(value_bytes(&right)) / ITEM_BYTES,
-                0,
-            )?;
+            self.charge(expr, value_bytes(&left).min(value_bytes(&right)) / ITEM_BYTES, 0)?;
         }
         operators::binary(operator, &left, &right).or_else(fail)
     }
@@ -408,14 +390,3 @@ impl<'a> Evaluator<'a> {
 
 /// What one place in a list or an object costs, in bytes, besides the value in it.
 const ITEM_BYTES: usize = 64;
-
-/// The complaint about a value that is needed now but known only at run time.
-fn deferred(value: &Value, span: Span) -> Diagnostic {
-    let name = value.secret_variables().first().map_or_else(
-        || "this value is known only at run time".to_owned(),
-        |name| format!("the value of `var.{name}` is known only at run time"),
-    );
-    Diagnostic::error("deferred-value", span, name)
-        .label("comes from a secret")
-        .help("a secret can be passed on, put into a text or given to a function; it cannot be compared, indexed or looped over")
-}

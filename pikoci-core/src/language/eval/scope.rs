@@ -35,10 +35,7 @@ struct Each {
 impl<'a> Scope<'a> {
     /// A scope with the declared variables.
     pub fn new(variables: &'a BTreeMap<String, Binding>) -> Self {
-        Self {
-            variables: Some(variables),
-            ..Self::default()
-        }
+        Self { variables: Some(variables), ..Self::default() }
     }
 
     /// A scope without any names, `var` included.
@@ -49,10 +46,7 @@ impl<'a> Scope<'a> {
     /// A scope inside this one, with the same names.
     #[must_use]
     pub fn child(&'a self) -> Self {
-        Self {
-            parent: Some(self),
-            ..Self::default()
-        }
+        Self { parent: Some(self), ..Self::default() }
     }
 
     /// This scope with `each.key` and `each.value`.
@@ -83,16 +77,12 @@ impl<'a> Scope<'a> {
 
     /// `each.key` and `each.value`.
     pub fn each(&self) -> Option<(&Value, &Value)> {
-        self.chain()
-            .find_map(|scope| scope.each.as_ref())
-            .map(|each| (&each.key, &each.value))
+        self.chain().find_map(|scope| scope.each.as_ref()).map(|each| (&each.key, &each.value))
     }
 
     /// Every bare name that is bound, the innermost first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.chain()
-            .flat_map(|scope| scope.names.iter().rev())
-            .map(|(name, _)| *name)
+        self.chain().flat_map(|scope| scope.names.iter().rev()).map(|(name, _)| *name)
     }
 
     fn chain(&self) -> impl Iterator<Item = &Scope<'a>> {
@@ -110,7 +100,5 @@ pub fn is_run_time_name(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     in_capitals
-        || ["param_", "version_", "put_", "notify_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        || ["param_", "version_", "put_", "notify_"].iter().any(|prefix| name.starts_with(prefix))
 }

@@ -59,8 +59,7 @@ struct Parts {
 impl Parts {
     fn push_deferred(&mut self, value: Value) {
         if !self.text.is_empty() {
-            self.done
-                .push(Value::String(std::mem::take(&mut self.text)));
+            self.done.push(Value::String(std::mem::take(&mut self.text)));
         }
         self.done.push(value);
     }
@@ -108,11 +107,7 @@ impl Evaluator<'_> {
             }
             .is_err();
         }
-        if failed {
-            Err(Failed)
-        } else {
-            Ok(parts.finish())
-        }
+        if failed { Err(Failed) } else { Ok(parts.finish()) }
     }
 
     pub(super) fn eval_heredoc(
@@ -148,12 +143,7 @@ impl Evaluator<'_> {
         place: Place,
         scope: &Scope<'_>,
     ) -> Result<Value, Failed> {
-        let mut flat = Flat {
-            evaluator: self,
-            place,
-            tokens: Vec::new(),
-            trim_next: false,
-        };
+        let mut flat = Flat { evaluator: self, place, tokens: Vec::new(), trim_next: false };
         flat.template(template, 0);
         let mut tokens = flat.tokens;
         self.charge(expr, tokens.len(), 0)?;
@@ -189,18 +179,10 @@ impl Evaluator<'_> {
                 Token::Interpolation(interpolation) => {
                     self.interpolate(interpolation, scope, parts)
                 }
-                Token::If {
-                    directive,
-                    otherwise,
-                    end,
-                } => {
+                Token::If { directive, otherwise, end } => {
                     at = *end;
                     self.if_directive(directive, scope).and_then(|holds| {
-                        let chosen = if holds {
-                            here + 1..*otherwise
-                        } else {
-                            *otherwise..*end
-                        };
+                        let chosen = if holds { here + 1..*otherwise } else { *otherwise..*end };
                         self.render(expr, tokens, chosen, scope, parts)
                     })
                 }
@@ -281,11 +263,13 @@ impl Evaluator<'_> {
                     let diagnostic = Diagnostic::error("template-value", self.span_of(expr), what);
                     Err(self.report(match other {
                         Value::Null => {
-                            diagnostic.help("give it a value: `coalesce(…, \"\")`")
+                            diagnostic
+                            .label("null")
+                            .help("give it a value: `coalesce(…, \"none\")`")
                         }
                         Value::List(_) | Value::Set(_) => diagnostic
                             .help("join its items, `join(\", \", …)`, or write it as JSON, `jsonencode(…)`"),
-                        _ => diagnostic.help("write it as JSON, `jsonencode(…)`"),
+                        _ => diagnostic,
                     }))
                 }
             },
@@ -342,11 +326,7 @@ impl<'e: 't, 't> Flat<'e, 't> {
         self.mark(directive.endif_expr.strip);
         let end = self.tokens.len();
         if let Some(token) = self.tokens.get_mut(start) {
-            *token = Token::If {
-                directive,
-                otherwise,
-                end,
-            };
+            *token = Token::If { directive, otherwise, end };
         }
     }
 
@@ -500,10 +480,7 @@ fn dedent(tokens: &mut [Token<'_>]) {
     }
     for index in adjust {
         if let Some(Token::Literal(text)) = tokens.get_mut(index) {
-            let cut = text
-                .char_indices()
-                .nth(least)
-                .map_or(text.len(), |(at, _)| at);
+            let cut = text.char_indices().nth(least).map_or(text.len(), |(at, _)| at);
             match text {
                 Cow::Borrowed(text) => *text = &text[cut..],
                 Cow::Owned(text) => {

@@ -6,9 +6,11 @@ mod terraform;
 
 use std::collections::BTreeMap;
 
+use hcl_edit::template::Template;
 use jiff::Timestamp;
 
 use super::*;
+use crate::language::files::Files;
 use crate::value::Deferred;
 
 /// The variables that every test sees.
@@ -67,7 +69,7 @@ impl Outcome {
     }
 }
 
-fn run_with(text: &str, scope: &Scope<'_>, files: Option<&crate::language::files::Files>) -> Outcome {
+fn run_with(text: &str, scope: &Scope<'_>, files: Option<&Files>) -> Outcome {
     let mut sources = SourceMap::new();
     // Not the first file, to see that spans name the right one.
     sources.add("other.hcl", "");
@@ -82,6 +84,8 @@ fn run_with(text: &str, scope: &Scope<'_>, files: Option<&crate::language::files
         assert_eq!(diagnostic.span.file, file, "{text}: {diagnostic:?}");
         assert!(diagnostic.span.end > diagnostic.span.start, "{text}: {diagnostic:?}");
         assert!(text.get(diagnostic.span.range()).is_some(), "{text}: {diagnostic:?}");
+        assert!(!diagnostic.label.is_empty(), "{text}: {diagnostic:?}");
+        assert!(!diagnostic.help.is_empty(), "{text}: {diagnostic:?}");
     }
     drop(evaluator);
     Outcome { value, diagnostics, sources }
@@ -166,13 +170,13 @@ fn arithmetic_converts_texts_and_is_exact_where_it_can_be() {
         ("0.3 / 0.1", "3"),
         ("0.1 * 3", "0.3"),
         ("1.1 % 0.1", "0"),
-        ("9223372036854775807 + 1", "9.223372036854776e18"),
-        ("-9223372036854775807 - 10", "-9.223372036854776e18"),
-        ("9223372036854775807 * 9223372036854775807", "8.507059173023462e37"),
+        ("9223372036854775807 + 1", "9.223372036854776e+18"),
+        ("-9223372036854775807 - 10", "-9.223372036854776e+18"),
+        ("9223372036854775807 * 9223372036854775807", "8.507059173023462e+37"),
         ("-\"5\"", "-5"),
-        ("-(-9223372036854775807 - 1)", "9.223372036854776e18"),
+        ("-(-9223372036854775807 - 1)", "9.223372036854776e+18"),
         ("(-9223372036854775807 - 1) % -1", "0"),
-        ("(-9223372036854775807 - 1) / -1", "9.223372036854776e18"),
+        ("(-9223372036854775807 - 1) / -1", "9.223372036854776e+18"),
         ("1 + -1", "0"),
         ("9007199254740993 + 0", "9007199254740993"),
     ]);
@@ -331,7 +335,10 @@ fn run_time_names_stay_in_texts() {
     values(&[
         ("\"${BUILD_NUMBER}\"", "\"${BUILD_NUMBER}\""),
         ("\"v${BUILD_NUMBER}-${var.name} $HOME\"", "\"v${BUILD_NUMBER}-app $HOME\""),
-        ("\"${param_url}${version_ref}${put_x}${notify_y}\"", "\"${param_url}${version_ref}${put_x}${notify_y}\""),
+        (
+            "\"${param_url}${version_ref}${put_x}${notify_y}\"",
+            "\"${param_url}${version_ref}${put_x}${notify_y}\"",
+        ),
         ("\"a ${~ X1 ~} b\"", "\"a${X1}b\""),
         ("\"%{ if true }${A}%{ endif }\"", "\"${A}\""),
         ("upper(\"${A}b\")", "\"${A}B\""),
@@ -380,14 +387,17 @@ fn templates_join_and_a_lone_interpolation_keeps_its_type() {
         ("\"%{ for x in var.list }${x},%{ endfor }\"", "\"a,b,c,\""),
         ("\"%{ for i, x in var.list }${i}${x}%{ endfor }\"", "\"0a1b2c\""),
         ("\"%{ for k, v in { a = 1 } }${k}=${v}%{ endfor }\"", "\"a=1\""),
-        ("\"%{ for x in var.list }%{ if x != \"b\" }${x}%{ else }-%{ endif }%{ endfor }\"", "\"a-c\""),
+        (
+            "\"%{ for x in var.list }%{ if x != \"b\" }${x}%{ else }-%{ endif }%{ endfor }\"",
+            "\"a-c\"",
+        ),
         ("\"%{ if true }a\\nb\\\"\\u00e9%{ endif }\"", "\"a\\nb\\\"é\""),
     ]);
     faults(&[
         ("\"a${null}\"", &["template-value@5"]),
         ("\"a${[1]}${ {} }\"", &["template-value@5", "template-value@12"]),
         ("\"${nope1}-${nope2}\"", &["unknown-name@4", "unknown-name@13"]),
-        ("\"%{ if 5 }%{ endif }${nope}\"", &["condition-type@8", "unknown-name@24"]),
+        ("\"%{ if 5 }%{ endif }${nope}\"", &["condition-type@8", "unknown-name@23"]),
         ("\"%{ for x in 5 }%{ endfor }\"", &["for-collection@14"]),
         ("\"%{ for x in [1, 2] }${nope}%{ endfor }\"", &["unknown-name@24"]),
     ]);
@@ -401,7 +411,10 @@ fn strip_markers_take_the_white_space_beside_them() {
         ("\"a %{~ if true ~} b %{~ else ~} c %{~ endif ~} d\"", "\"abd\""),
         ("\"a %{~ if false ~} b %{~ else ~} c %{~ endif ~} d\"", "\"acd\""),
         ("\"%{ for x in [\"a\", \"b\"] ~} ${x} %{ endfor ~} z\"", "\"a b z\""),
-        ("<<EOT\n%{ for x in var.list ~}\n  ${x}\n%{ endfor ~}\nend\nEOT", "\"  a\\n  b\\n  c\\nend\\n\""),
+        (
+            "<<EOT\n%{ for x in var.list ~}\n  ${x}\n%{ endfor ~}\nend\nEOT",
+            "\"  a\\n  b\\n  c\\nend\\n\"",
+        ),
         ("<<EOT\na\n  ${~ \"x\" ~}\n  b\nEOT", "\"a\\nx  b\\n\""),
     ]);
 }
@@ -419,10 +432,7 @@ fn heredocs_keep_or_lose_their_indentation() {
         ("<<-EOT\n    a\nb\n    EOT", r#""    a\nb\n""#),
         ("<<-EOT\n    a ${1}\n      ${2} b\n    EOT", r#""a 1\n  2 b\n""#),
         ("<<-EOT\n    ${1}\n${2}\n    EOT", r#""    1\n2\n""#),
-        (
-            "<<-EOT\n    %{ if true }\n      a\n    %{ endif }\n    EOT",
-            r#""\n  a\n\n""#,
-        ),
+        ("<<-EOT\n    %{ if true }\n      a\n    %{ endif }\n    EOT", r#""\n  a\n\n""#),
         ("<<-EOT\n    a \\n \\t \"q\"\n    EOT", r#""a \\n \\t \"q\"\n""#),
         ("[<<-EOT\n  a\n  EOT\n, 1]", r#"["a\n",1]"#),
     ]);
@@ -505,14 +515,8 @@ fn indexes_attributes_and_splats_reach_inside() {
         ("var.secret[0]", &["deferred-value@12"]),
         ("var.secret[*]", &["deferred-value@12"]),
     ]);
-    assert_eq!(
-        run("[1, 2][-1]").only().message,
-        "the list has 2 items, so there is no index -1"
-    );
-    assert_eq!(
-        run("[{ a = 1 }].a").only().help,
-        ["for `.a` of every item write `[*].a`"]
-    );
+    assert_eq!(run("[1, 2][-1]").only().message, "the list has 2 items, so there is no index -1");
+    assert_eq!(run("[{ a = 1 }].a").only().help, ["for `.a` of every item write `[*].a`"]);
 }
 
 #[test]
@@ -577,10 +581,7 @@ fn secrets_are_passed_on_and_nothing_more() {
                 arguments: vec![secret()],
             })),
         ),
-        (
-            "\"%{ for v in [var.secret] }${v};%{ endfor }\"",
-            template(vec![secret(), ";".into()]),
-        ),
+        ("\"%{ for v in [var.secret] }${v};%{ endfor }\"", template(vec![secret(), ";".into()])),
     ] {
         let outcome = run(text);
         assert_eq!(outcome.faults(), [""; 0], "{text}");
@@ -627,7 +628,10 @@ fn deferred_values_are_resolved_at_run_time() {
         assert_eq!(forced(text).as_deref(), Ok(expected), "{text}");
     }
     for (text, expected) in [
-        ("tonumber(var.secret)", "`tonumber` cannot take the value of `var.secret` as its argument 1"),
+        (
+            "tonumber(var.secret)",
+            "`tonumber` cannot take the value of `var.secret` as its argument 1",
+        ),
         (
             "\"x${jsondecode(\"[\\\"${var.secret}\\\"]\")}\"",
             "a text with `var.secret` in it cannot be made: one part is list, not a text",
@@ -637,6 +641,93 @@ fn deferred_values_are_resolved_at_run_time() {
     }
     let missing = force(&run("var.secret").value.expect("a value"), &|_| None, &context);
     assert_eq!(missing, Err("the secret behind `var.secret` has no value".into()));
+}
+
+#[test]
+fn what_a_secret_holds_is_never_expanded() {
+    let budget = functions::Budget::default();
+    let context = functions::Context { now: Timestamp::UNIX_EPOCH, files: None, budget: &budget };
+    let secrets = |_: &str| Some("p$ID".to_owned());
+    let expand = |text: &str| text.replace("$ID", "7").replace("${ID}", "7");
+    for (text, expected) in [
+        ("\"a$ID-${var.secret}-${ID}\"", "\"a7-p$ID-7\""),
+        ("upper(\"x$ID${var.secret}\")", "\"X7P$ID\""),
+        ("[\"$ID\", var.secret, 1]", "[\"7\",\"p$ID\",1]"),
+        ("{ \"$ID\" = \"$ID\" }", "{\"$ID\":\"7\"}"),
+    ] {
+        let value = run(text).value.expect("a value");
+        let forced = force_expanding(&value, &secrets, &expand, &context).expect("a value");
+        assert_eq!(forced.to_json().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn template_files_see_their_variables_only() {
+    let directory = std::env::temp_dir().join(format!("pikoci-eval-files-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    for (name, text) in [
+        ("good.tpl", "%{ for x in items ~}\n- ${x} ${WORKDIR} $${y}\n%{ endfor ~}\nend \"${n}\"\n"),
+        ("one.tpl", "${n}"),
+        ("crlf.tpl", "a\r\n  ${~ 1}\r\n"),
+        ("blank.tpl", "x\n  %{~ if true ~}\n  y\n%{ endif ~}\n\n  z\n"),
+        ("list.tpl", "${[1]}"),
+        ("faulty.tpl", "a\n  ${nope} ${var.name}\n"),
+        ("syntax.tpl", "a\n${1 +}\n"),
+        ("again.tpl", "${templatefile(\"one.tpl\", {})}"),
+        ("heredoc.tpl", "${<<-EOT\n    a\n      b\n    EOT\n}"),
+        (
+            "greedy.tpl",
+            "%{ for x in range(1000) }%{ for y in range(1000) }%{ for z in range(1000) }x%{ endfor }%{ endfor }%{ endfor }",
+        ),
+    ] {
+        std::fs::write(directory.join(name), text).expect("a written file");
+    }
+    let files = Files::new(&directory).expect("a directory");
+    let variables = variables();
+    let scope = Scope::new(&variables);
+    let call = |text: &str| run_with(text, &scope, Some(&files));
+    let good = call("templatefile(\"good.tpl\", { items = [\"a\", \"b\"], n = 1 })");
+    assert_eq!(good.json(), r#""- a ${WORKDIR} ${y}\n- b ${WORKDIR} ${y}\nend \"1\"\n""#);
+    for (text, expected) in [
+        ("templatefile(\"heredoc.tpl\", {})", r#""a\n  b\n""#),
+        ("templatefile(\"crlf.tpl\", {})", r#""a\r\n1\r\n""#),
+        ("templatefile(\"blank.tpl\", {})", r#""x\n  y\n\n  z\n""#),
+        ("templatefile(\"list.tpl\", {})", "[1]"),
+    ] {
+        assert_eq!(call(text).json(), expected, "{text}");
+    }
+    // As deep as the parser goes, at the end of a call as deep as that.
+    let deep = (0..64).rev().map(|n| (n, format!("${{{}1{}}}", "[".repeat(n), "]".repeat(n))));
+    let (_, deep) =
+        deep.into_iter().find(|(_, text)| text.parse::<Template>().is_ok()).expect("one");
+    std::fs::write(directory.join("deep.tpl"), deep).expect("a written file");
+    let deep = "templatefile(\"deep.tpl\", {})";
+    let deep = format!("{}{deep}{}", "[".repeat(60), "]".repeat(60));
+    assert!(call(&deep).value.is_some());
+    assert!(
+        call("templatefile(\"one.tpl\", { n = \"x${var.secret}\" })")
+            .value
+            .is_some_and(|v| v.is_deferred())
+    );
+    for (text, expected) in [
+        ("templatefile(\"faulty.tpl\", {})", vec!["unknown-name@14", "unknown-name@14"]),
+        ("templatefile(\"syntax.tpl\", {})", vec!["template-file@14"]),
+        ("templatefile(\"again.tpl\", {})", vec!["template-file@14"]),
+        ("templatefile(\"none.tpl\", {})", vec!["template-file@14"]),
+        ("templatefile(\"../x.tpl\", {})", vec!["template-file@14"]),
+        ("templatefile(\"one.tpl\", [])", vec!["function-argument@25"]),
+        ("templatefile(\"one.tpl\", { n = null })", vec!["template-value@14"]),
+        ("templatefile([], {})", vec!["function-argument@14"]),
+        ("templatefile(\"greedy.tpl\", {})", vec!["evaluation-limit@14"]),
+        ("templatefile(nope, nope)", vec!["unknown-name@14", "unknown-name@20"]),
+    ] {
+        assert_eq!(call(text).faults(), expected, "{text}");
+    }
+    assert_eq!(
+        call("templatefile(\"faulty.tpl\", {})").diagnostics[0].message,
+        "in `faulty.tpl`, line 2, column 5: unknown name `nope`"
+    );
+    std::fs::remove_dir_all(&directory).expect("a removed directory");
 }
 
 #[test]

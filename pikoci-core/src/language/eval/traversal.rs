@@ -115,9 +115,7 @@ impl Evaluator<'_> {
             return Ok((Cow::Borrowed(value), steps));
         }
         let root_span = self.span_of(&traversal.expr);
-        let first = steps
-            .split_first()
-            .map(|(first, rest)| (first.value(), rest));
+        let first = steps.split_first().map(|(first, rest)| (first.value(), rest));
         match (root, first) {
             ("var", Some((TraversalOperator::GetAttr(attribute), rest)))
                 if scope.variables().is_some() =>
@@ -144,9 +142,9 @@ impl Evaluator<'_> {
                     }
                 }
             }
-            ("var" | "each", _) => self
-                .eval_name(&traversal.expr, root, scope)
-                .map(|it| (it, steps)),
+            ("var" | "each", _) => {
+                self.eval_name(&traversal.expr, root, scope).map(|it| (it, steps))
+            }
             _ => Err(self.report(self.unknown_name(root, root_span, scope, true))),
         }
     }
@@ -165,10 +163,7 @@ impl Evaluator<'_> {
             })))),
             Some(Binding::Failed) => Err(Failed),
             None => {
-                let declared = variables
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, _)| name.as_str());
+                let declared = variables.into_iter().flatten().map(|(name, _)| name.as_str());
                 let diagnostic = did_you_mean(
                     Diagnostic::error(
                         "unknown-variable",
@@ -302,10 +297,9 @@ impl Evaluator<'_> {
     ) -> Result<Cow<'s, Value>, Failed> {
         let found = match value {
             Cow::Borrowed(Value::Object(map)) => map.get(key).map(Cow::Borrowed).ok_or(value),
-            Cow::Owned(Value::Object(mut map)) => map
-                .remove(key)
-                .map(Cow::Owned)
-                .ok_or(Cow::Owned(Value::Object(map))),
+            Cow::Owned(Value::Object(mut map)) => {
+                map.remove(key).map(Cow::Owned).ok_or(Cow::Owned(Value::Object(map)))
+            }
             other => Err(other),
         };
         found.map_err(|object| {
@@ -369,9 +363,7 @@ impl Evaluator<'_> {
                         format!("the index of a list must be a whole number, but this is {whole}"),
                     );
                 };
-                let in_range = usize::try_from(position)
-                    .ok()
-                    .filter(|position| *position < length);
+                let in_range = usize::try_from(position).ok().filter(|position| *position < length);
                 let Some(position) = in_range else {
                     let diagnostic = Diagnostic::error(
                         "index-range",
@@ -399,17 +391,10 @@ impl Evaluator<'_> {
                 item.ok_or(Failed)
             }
             Value::Set(_) => Err(self.report(
-                Diagnostic::error(
-                    "index-type",
-                    span,
-                    "a set has no order, so it has no indexes",
-                )
-                .help("make a list of it: `tolist(…)[0]`"),
+                Diagnostic::error("index-type", span, "a set has no order, so it has no indexes")
+                    .help("make a list of it: `tolist(…)[0]`"),
             )),
-            other => wrong(
-                "index-type",
-                format!("{} cannot be indexed", describe(other)),
-            ),
+            other => wrong("index-type", format!("{} cannot be indexed", describe(other))),
         }
     }
 }
@@ -431,10 +416,5 @@ fn items_of(length: usize) -> String {
 }
 
 fn each_outside(span: Span) -> Diagnostic {
-    Diagnostic::error(
-        "each-outside",
-        span,
-        "`each` is only known inside of `for_each` or `matrix`",
-    )
-    .help("give the block a `for_each` or a `matrix`, or use a variable")
+    Diagnostic::error("each-outside", span, "`each` is only known inside of `for_each` or `matrix`")
 }
