@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::types::Types;
+
 /// Which parameters something takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParamSpec {
@@ -91,6 +93,34 @@ impl Catalog {
     /// Adds an entry, over one of the same name.
     pub fn insert(&mut self, kind: CatalogKind, name: impl Into<String>, entry: CatalogEntry) {
         self.entries.entry(kind).or_default().insert(name.into(), entry);
+    }
+
+    /// This catalog and every type of a registry that it does not have yet, with
+    /// the parameters that each tells of itself.
+    #[must_use]
+    pub fn with_types(mut self, types: &Types) -> Self {
+        let mut add = |kind, name: &str, params: &dyn Fn() -> ParamSpec| {
+            if self.get(kind, name).is_none() {
+                let entry = CatalogEntry { params: params(), definition: None, available: true };
+                self.insert(kind, name, entry);
+            }
+        };
+        for (name, it) in &types.runners {
+            add(CatalogKind::RunnerType, name, &|| it.params());
+        }
+        for (name, it) in &types.resource_types {
+            add(CatalogKind::ResourceType, name, &|| it.params());
+        }
+        for (name, it) in &types.service_types {
+            add(CatalogKind::ServiceType, name, &|| it.params());
+        }
+        for (name, it) in &types.secret_types {
+            add(CatalogKind::SecretType, name, &|| it.params());
+        }
+        for (name, it) in &types.notification_types {
+            add(CatalogKind::NotificationType, name, &|| it.params());
+        }
+        self
     }
 
     /// The entry of that name.

@@ -21,6 +21,7 @@ pub mod name;
 pub mod params;
 pub mod pipeline;
 pub mod plan;
+pub mod schedule;
 pub mod secret;
 pub mod status;
 #[cfg(any(test, feature = "testkit"))]

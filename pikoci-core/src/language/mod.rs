@@ -1,12 +1,24 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
+mod fields;
+mod jobs;
+mod lexer;
+mod operators;
+mod reader;
+mod references;
+mod resources;
+mod type_decls;
+mod variables;
 pub mod diagnostic;
 pub mod eval;
+pub mod expand;
 pub mod files;
+pub mod format;
 pub mod functions;
-mod operators;
+pub mod render;
 pub mod source;
 pub mod suggest;
+pub mod syntax;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +71,23 @@ pub struct ReadOptions<'a> {
     pub now: Timestamp,
 }
 
+impl<'a> ReadOptions<'a> {
+    /// A reading with no values from outside, no files and no network, at the
+    /// beginning of time; set the fields that are to be otherwise.
+    pub fn new(name: impl Into<String>, catalog: &'a Catalog) -> Self {
+        Self {
+            name: name.into(),
+            directory: None,
+            catalog,
+            loader: &NoSources,
+            vars: BTreeMap::new(),
+            file_vars: BTreeMap::new(),
+            env: BTreeMap::new(),
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
 impl std::fmt::Debug for ReadOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ReadOptions").field("name", &self.name).finish_non_exhaustive()
@@ -78,6 +107,5 @@ pub struct ReadOutcome {
 
 /// Reads a pipeline from its files (name and text each).
 pub fn read(files: Vec<(String, String)>, options: &ReadOptions<'_>) -> ReadOutcome {
-    let _ = (files, options);
-    todo!()
+    reader::read(files, options)
 }

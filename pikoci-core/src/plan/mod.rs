@@ -30,6 +30,8 @@ mod stop;
 #[cfg(test)]
 mod tests;
 
+pub mod inputs;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +65,13 @@ pub struct BuildSpec {
     pub pipeline: Arc<Pipeline>,
     /// The version for each get, by the get's name (resource name).
     pub inputs: BTreeMap<String, Version>,
+    /// Whether gets that `inputs` does not name take what a check finds when the
+    /// build begins: each of [`inputs::missing_checks`] is a step of type
+    /// [`Check`](crate::event::StepType::Check) between the build's creation and
+    /// [`InputsResolved`](crate::event::EventKind::InputsResolved), all at the same
+    /// time; [`inputs::choose`] picks from what they found. Without this, a get
+    /// that `inputs` does not name errors the build.
+    pub check_missing: bool,
     /// The values of the job's `input` blocks, by name; defaults are filled in by the engine.
     pub input_values: BTreeMap<String, String>,
     /// Which attempt of this build this is, from 1 (`BUILD_ATTEMPT`).

@@ -1,1 +1,0 @@
-//! The graph of a pipeline's jobs and resources, as DOT, Mermaid and SVG.

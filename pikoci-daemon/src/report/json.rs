@@ -1,0 +1,98 @@
+//! The JSON reporter: every event as one line, for programs.
+
+use pikoci_core::Event;
+
+use super::Report;
+
+/// Writes every event as one line of JSON; `EVENTS.md` lists them.
+#[derive(Debug, Default)]
+pub(crate) struct Json;
+
+impl Report for Json {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        let start = out.len();
+        match serde_json::to_writer(&mut *out, event) {
+            Ok(()) => out.push(b'\n'),
+            // Half a line would break every line after it.
+            Err(_) => out.truncate(start),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pikoci_core::EventKind;
+    use pikoci_core::name::StepId;
+    use crate::report::testing::{Script, failing_build};
+
+    #[test]
+    fn every_line_reads_back_as_the_event_it_was_written_from() {
+        let events = failing_build();
+        let mut out = Vec::new();
+        for event in &events {
+            Json.event(event, &mut out);
+        }
+        let text = String::from_utf8(out).unwrap();
+        let read: Vec<Event> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(read, events);
+    }
+
+    #[test]
+    fn text_is_text_and_other_bytes_are_base64() {
+        let mut script = Script::new();
+        script.output("0", "a\n").output("0", b"\xff\n".as_slice());
+        let mut out = Vec::new();
+        for event in script.events() {
+            Json.event(&event, &mut out);
+        }
+        insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+        {"number":0,"time":"2026-01-01T00:00:00Z","type":"step_output","step":"0","stream":"stdout","text":"a\n"}
+        {"number":1,"time":"2026-01-01T00:00:00Z","type":"step_output","step":"0","stream":"stdout","base64":"/wo="}
+        "#);
+    }
+
+    #[test]
+    fn every_type_and_field_that_is_printed_is_documented() {
+        let documented = include_str!("../../EVENTS.md");
+        let mut events = failing_build();
+        events.extend(every_other_type());
+        for event in events {
+            let serde_json::Value::Object(fields) = serde_json::to_value(&event).unwrap() else {
+                panic!("an event is an object");
+            };
+            let kind = fields["type"].as_str().unwrap();
+            let row = documented
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{kind}` |")))
+                .unwrap_or_else(|| panic!("`{kind}` is not documented"));
+            for field in fields.keys().filter(|it| !["number", "time", "type"].contains(&it.as_str()))
+            {
+                assert!(row.contains(&format!("`{field}`")), "`{field}` of `{kind}`");
+            }
+        }
+    }
+
+    fn every_other_type() -> Vec<Event> {
+        let mut script = Script::new();
+        let step = StepId::new("0");
+        script
+            .push(EventKind::BuildQueued { reason: "it is late".into() })
+            .push(EventKind::InputsResolved { inputs: Default::default() })
+            .push(EventKind::BuildStarted { worker: "w".into(), epoch: 1 })
+            .push(EventKind::VariableExported {
+                step: step.clone(),
+                name: "A".into(),
+                value: "b".into(),
+            })
+            .push(EventKind::VersionMade {
+                step,
+                resource: "git.app".into(),
+                version: Default::default(),
+            })
+            .push(EventKind::CancelRequested { reason: "enough".into() })
+            .output("0", b"\xff");
+        script.events()
+    }
+}

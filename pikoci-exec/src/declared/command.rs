@@ -1,0 +1,336 @@
+//! Runs the command block of a declared type: finds its runner, passes what the
+//! method was called with as variables, and keeps what it prints where that is
+//! the answer.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pikoci_core::context::{StepContext, StepRun};
+use pikoci_core::event::OutputStream;
+use pikoci_core::params::Params;
+use pikoci_core::pipeline::CommandBlock;
+use pikoci_core::{Exit, Runner, StepIo, TypeError, Value};
+
+use super::Runners;
+
+/// The most of a command's standard output that is kept to be parsed, in bytes.
+pub(crate) const CAPTURE_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+
+/// How many characters of a command's output an error shows.
+const SHOWN_CHARS: usize = 300;
+
+/// What happens to a command's output, besides being kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// It goes to the step.
+    Shown,
+    /// It goes to the step, and standard output is kept.
+    Kept,
+    /// Standard output is kept and shown to no one; standard error is shown
+    /// only if the command does not exit with 0. For answers that are secrets:
+    /// when they are printed, nothing masks them yet.
+    Secret,
+}
+
+/// How a command ended and what was kept of its output.
+pub(crate) struct Ended {
+    /// How it ended.
+    pub(crate) exit: Exit,
+    /// Its standard output, where it was kept.
+    pub(crate) stdout: Vec<u8>,
+    /// Whether there was more standard output than is kept.
+    pub(crate) truncated: bool,
+    /// The last line it printed on either stream.
+    pub(crate) last_line: String,
+}
+
+/// The commands of one declared type.
+#[derive(Clone)]
+pub(crate) struct Commands {
+    /// What people call the type: `resource type `git``.
+    pub(crate) owner: String,
+    /// What the blocks' labels stand for.
+    pub(crate) runners: Runners,
+    /// Where all of the type's commands run instead.
+    pub(crate) instead: Option<CommandBlock>,
+}
+
+impl fmt::Debug for Commands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Commands").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl Commands {
+    /// Runs `block` with `vars` over the step's own variables.
+    pub(crate) async fn run(
+        &self,
+        step: &mut StepRun<'_>,
+        block: &CommandBlock,
+        vars: BTreeMap<String, String>,
+        output: Output,
+    ) -> Result<Ended, TypeError> {
+        let (runner, params) = self.resolve(block)?;
+        let mut context = step.context.clone();
+        context.env.0.extend(vars);
+        if let Some(dir) = &context.cache_dir {
+            let dir = dir.to_string_lossy().into_owned();
+            context.env.0.entry("CACHE_DIR".to_owned()).or_insert(dir);
+        }
+        context
+            .env
+            .0
+            .entry("RESOURCE_NAME".to_owned())
+            .or_insert_with(|| resource_name(step.context).to_owned());
+        let mut io = Capture {
+            inner: step.io,
+            output,
+            stdout: Vec::new(),
+            held: Vec::new(),
+            truncated: false,
+            last: LastLine::default(),
+        };
+        let exit = {
+            let mut inner = StepRun { context: &context, io: &mut io, cancel: step.cancel };
+            runner.run(&mut inner, &params).await
+        };
+        let Capture { stdout, held, truncated, last, inner, .. } = io;
+        if !matches!(exit, Ok(Exit::Code(0))) {
+            for chunk in held {
+                inner.output(OutputStream::Stderr, chunk).await;
+            }
+        }
+        Ok(Ended { exit: exit?, stdout, truncated, last_line: last.finish() })
+    }
+
+    /// The runner of a block and the parameters it gets.
+    fn resolve(&self, block: &CommandBlock) -> Result<(&dyn Runner, Params), TypeError> {
+        let name = self.instead.as_ref().map_or(&block.runner, |instead| &instead.runner);
+        let runner = self.runners.get(name).ok_or_else(|| {
+            TypeError::errored(format!("{} runs on `{name}`, which is no known runner", self.owner))
+        })?;
+        let mut params = block.params.clone();
+        if let Some(instead) = &self.instead {
+            adapt(&mut params, runner.as_ref());
+            params.extend(instead.params.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        if let Some(deferred) = params.iter().find(|(_, value)| value.is_deferred()) {
+            return Err(TypeError::errored(format!(
+                "{}: `{}` of its command holds a secret; pass the secret as a parameter and use \
+                 `$param_NAME` in the command instead",
+                self.owner, deferred.0
+            )));
+        }
+        Ok((runner.as_ref(), Params::new(params)))
+    }
+}
+
+/// The name of the resource a step is about: the engine calls such steps
+/// `get NAME`, `put NAME` and `check NAME`.
+pub(crate) fn resource_name(context: &StepContext) -> &str {
+    context.name.split_once(' ').map_or(context.name.as_str(), |(_, name)| name)
+}
+
+/// Says how a command ended that was meant to exit with 0, or nothing.
+pub(crate) fn exit_error(what: &str, exit: Exit) -> Option<TypeError> {
+    match exit {
+        Exit::Code(0) => None,
+        Exit::Code(code) => Some(
+            TypeError::errored(format!("`{what}` exited with code {code}")).with_exit_code(code),
+        ),
+        Exit::Signal(signal) => {
+            Some(TypeError::errored(format!("`{what}` was ended by signal {signal}")))
+        }
+        Exit::Cancelled => Some(TypeError::cancelled()),
+    }
+}
+
+/// Output as an error shows it: trimmed, on one line, not too long.
+pub(crate) fn shown(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let text = text.trim();
+    if text.is_empty() {
+        return "nothing".into();
+    }
+    let mut out: String = text.chars().take(SHOWN_CHARS).collect();
+    if out.len() < text.len() {
+        out.push('…');
+    }
+    format!("`{}`", out.replace('\n', "\\n"))
+}
+
+/// Turns the parameters of a command for one kind of runner into those of
+/// another: `path` and `args` into one `cmd`, and the other way round.
+fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) {
+    let Some(accepted) = runner.params().accepted else { return };
+    let takes = |name: &str| accepted.iter().any(|it| it == name);
+    if params.contains_key("path") && !takes("path") && takes("cmd") {
+        let args = match params.remove("args") {
+            Some(Value::List(items) | Value::Set(items)) => items,
+            Some(item) => vec![item],
+            None => Vec::new(),
+        };
+        let path = params.remove("path").unwrap_or_default();
+        let mut words = vec![shell_word(&path.to_text().unwrap_or_default(), |_| true)];
+        words.extend(
+            args.iter()
+                .filter_map(Value::to_text)
+                .map(|arg| shell_word(&arg, |name| matches!(name, "WORKDIR" | "CACHE_DIR"))),
+        );
+        params.insert("cmd".into(), words.join(" ").into());
+    } else if params.contains_key("cmd") && !takes("cmd") && takes("path") {
+        let cmd = params.remove("cmd").unwrap_or_default();
+        params.insert("path".into(), "/bin/sh".into());
+        params.insert("args".into(), Value::List(vec!["-ec".into(), cmd]));
+    }
+}
+
+/// `text` as one word of a POSIX shell. `$NAME` and `${NAME}` of the names that
+/// `expand` accepts stay expansions, because `exec` would have expanded them.
+fn shell_word(text: &str, expand: impl Fn(&str) -> bool) -> String {
+    fn literal(out: &mut String, text: &str) {
+        if !text.is_empty() {
+            out.push('\'');
+            out.push_str(&text.replace('\'', r"'\''"));
+            out.push('\'');
+        }
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    let mut from = 0;
+    while let Some(at) = rest.get(from..).and_then(|tail| tail.find('$')).map(|at| at + from) {
+        let tail = rest.get(at + 1..).unwrap_or_default();
+        let (name, length) = match tail.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, _)) => (name, name.len() + 2),
+            None => {
+                let end = tail
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(tail.len());
+                (tail.get(..end).unwrap_or_default(), end)
+            }
+        };
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if is_name && expand(name) {
+            literal(&mut out, rest.get(..at).unwrap_or_default());
+            out.push_str("\"${");
+            out.push_str(name);
+            out.push_str("}\"");
+            rest = tail.get(length..).unwrap_or_default();
+            from = 0;
+        } else {
+            from = at + 1;
+        }
+    }
+    literal(&mut out, rest);
+    if out.is_empty() { "''".into() } else { out }
+}
+
+/// Hands output on and keeps what is asked for.
+struct Capture<'a> {
+    inner: &'a mut dyn StepIo,
+    output: Output,
+    stdout: Vec<u8>,
+    held: Vec<Bytes>,
+    truncated: bool,
+    last: LastLine,
+}
+
+#[async_trait]
+impl StepIo for Capture<'_> {
+    async fn output(&mut self, stream: OutputStream, chunk: Bytes) {
+        if self.output != Output::Secret {
+            self.last.push(&chunk);
+        }
+        if stream == OutputStream::Stdout && self.output != Output::Shown {
+            let room = CAPTURE_LIMIT_BYTES - self.stdout.len();
+            self.truncated |= chunk.len() > room;
+            self.stdout.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
+        match (self.output, stream) {
+            (Output::Secret, OutputStream::Stdout) => {}
+            (Output::Secret, OutputStream::Stderr) => {
+                let held: usize = self.held.iter().map(Bytes::len).sum();
+                if held + chunk.len() <= CAPTURE_LIMIT_BYTES {
+                    self.held.push(chunk);
+                }
+            }
+            _ => self.inner.output(stream, chunk).await,
+        }
+    }
+}
+
+/// The last line of a stream that is not blank, bounded.
+#[derive(Default)]
+struct LastLine {
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl LastLine {
+    fn push(&mut self, chunk: &[u8]) {
+        let chunk = chunk.get(chunk.len().saturating_sub(4096)..).unwrap_or(chunk);
+        let trimmed = chunk.trim_ascii_end();
+        if trimmed.is_empty() {
+            self.ended |= chunk.contains(&b'\n');
+            return;
+        }
+        match memchr::memrchr(b'\n', trimmed) {
+            Some(at) => self.line = trimmed[at + 1..].to_vec(),
+            None => {
+                if self.ended {
+                    self.line.clear();
+                }
+                if self.line.len() < 4096 {
+                    self.line.extend_from_slice(trimmed);
+                }
+            }
+        }
+        self.ended = chunk.get(trimmed.len()..).is_some_and(|tail| tail.contains(&b'\n'));
+    }
+
+    fn finish(self) -> String {
+        String::from_utf8_lossy(&self.line).trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_survive_the_shell_as_they_are() {
+        for text in ["", "a b", "it's", "$HOME", "`id`", "$(id)", "\\", "a\nb", "$", "${", "é$x"] {
+            let script = format!("printf %s {}", shell_word(text, |_| false));
+            let out = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(out.stdout).unwrap(), text, "{script}");
+        }
+    }
+
+    #[test]
+    fn accepted_names_stay_expansions() {
+        let word = shell_word("cd $WORKDIR/it's ${WORKDIR}x $WORKDIRS", |name| name == "WORKDIR");
+        let script = format!("WORKDIR='/a b'; printf %s {word}");
+        let out = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(out.stdout).unwrap(), "cd /a b/it's /a bx $WORKDIRS");
+    }
+
+    #[test]
+    fn the_last_line_is_found_over_chunk_borders() {
+        let table: &[(&[&str], &str)] = &[
+            (&["a\nb\n"], "b"),
+            (&["a\nb", "c\n"], "bc"),
+            (&["a\n", "b"], "b"),
+            (&["a\n", "\n\n", "  \n"], "a"),
+            (&[], ""),
+            (&["a", "\n", "b\n"], "b"),
+        ];
+        for (chunks, expected) in table {
+            let mut last = LastLine::default();
+            chunks.iter().for_each(|chunk| last.push(chunk.as_bytes()));
+            assert_eq!(last.finish(), *expected, "{chunks:?}");
+        }
+    }
+}

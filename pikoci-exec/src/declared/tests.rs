@@ -1,0 +1,312 @@
+//! Declared types over a real shell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pikoci_core::catalog::ParamSpec;
+use pikoci_core::context::StepRun;
+use pikoci_core::params::Params;
+use pikoci_core::pipeline::{
+    CommandBlock, Location, NotificationTypeDecl, ReadyCheck, ResourceTypeDecl, SecretTypeDecl,
+    ServiceTypeDecl, TypeOrigin,
+};
+use pikoci_core::secret::ExposeSecret;
+use pikoci_core::traits::{Readiness, TypeErrorKind};
+use pikoci_core::value::Deferred;
+use pikoci_core::{
+    Exit, NotificationType, Pipeline, ResourceType, Runner, SecretType, ServiceType, TypeError,
+    Value, Version,
+};
+
+use super::*;
+use crate::test_support::{Bench, params, shell};
+
+fn runners() -> Runners {
+    Arc::new(crate::defaults().runners)
+}
+
+fn resource(check: &str, pull: &str, push: &str) -> DeclaredResource {
+    let decl = ResourceTypeDecl {
+        check: Some(shell(check)),
+        pull: Some(shell(pull)),
+        push: Some(shell(push)),
+        ..ResourceTypeDecl::default()
+    };
+    DeclaredResource::new("x", decl, runners())
+}
+
+fn refs(refs: &[&str]) -> Vec<Version> {
+    refs.iter().map(|it| Version::from_pairs([("ref", *it)])).collect()
+}
+
+#[tokio::test]
+async fn a_check_is_read_from_all_of_stdout_or_its_last_array() {
+    let table: &[(&str, &[&str])] = &[
+        (r#"echo '[{"ref":"a"},{"ref":"b"}]'"#, &["a", "b"]),
+        (r#"printf ' \n [{"ref":"a"}\n,\n{"ref":"b"}] \n\n'"#, &["a", "b"]),
+        (r#"echo fetching; echo '[{"ref":"a"}]'"#, &["a"]),
+        (r#"echo '[{"ref":"a"}]'; echo done"#, &["a"]),
+        (r#"echo warning >&2; echo '[{"ref":"a"}]'"#, &["a"]),
+        ("echo '[]'", &[]),
+    ];
+    for (script, expected) in table {
+        let mut bench = Bench::new("check x");
+        let found = resource(script, "", "").check(&mut bench.step(), &params(&[]), None).await;
+        assert_eq!(found, Ok(refs(expected)), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_says_nothing_useful_is_an_error_that_shows_it() {
+    let table = [
+        ("true", "printed nothing"),
+        ("echo '{\"ref\":\"a\"}'", "printed `{\"ref\":\"a\"}`"),
+        ("echo hello; echo world", "printed `hello\\nworld`"),
+        ("echo '[{\"ref\":\"\"}]'", "`{\"ref\":\"\"}` where a version was expected"),
+        ("echo '[{\"a\":null,\"b\":{\"c\":\" \"}}]'", "where a version was expected"),
+        ("echo '[{}]'", "`{}` where a version was expected"),
+        ("echo '[\"a\"]'", "`\"a\"` where a version was expected"),
+        ("echo no such branch >&2; exit 3", "`check` exited with code 3: `no such branch`"),
+        ("kill -9 $$", "`check` was ended by signal 9"),
+        ("head -c 5000000 /dev/zero", "printed more than 4 MiB"),
+    ];
+    for (script, expected) in table {
+        let mut bench = Bench::new("check x");
+        let error = resource(script, "", "").check(&mut bench.step(), &params(&[]), None).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind, TypeErrorKind::Errored, "{script}");
+        assert!(error.message.contains(expected), "{script}: {}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn commands_see_what_the_method_was_called_with_as_variables() {
+    let show = "env | grep -E '^(param|version|put|notify)_' | sort";
+    let it = resource("", show, &format!("{show}; echo '{{\"ref\":\"new\"}}'"));
+    let version: Version = serde_json::from_str(r#"{"ref":"a","by":{"na-me":["x"]}}"#).unwrap();
+    let mut bench = Bench::new("get x");
+    let given = params(&[("url", "a b;$(id)")]);
+    it.pull(&mut bench.step(), &given, &version).await.unwrap();
+    assert_eq!(bench.io.text(), "param_url=a b;$(id)\nversion_by_na_me_0=x\nversion_ref=a\n");
+    let mut bench = Bench::new("put x");
+    let made = it.push(&mut bench.step(), &given, &params(&[("file", "f")])).await.unwrap();
+    assert_eq!(made, Some(Version::from_pairs([("ref", "new")])));
+    assert!(
+        bench.io.text().starts_with("param_url=a b;$(id)\nput_file=f\n"),
+        "{:?}",
+        bench.io.text()
+    );
+
+    let mut bench = Bench::new("notify x");
+    let decl = NotificationTypeDecl { notify: Some(shell(show)), ..Default::default() };
+    let it = DeclaredNotification::new("x", decl, runners());
+    it.notify(&mut bench.step(), &given, &params(&[("message", "m")])).await.unwrap();
+    assert_eq!(bench.io.text(), "notify_message=m\nparam_url=a b;$(id)\n");
+}
+
+#[tokio::test]
+async fn a_refused_push_failed_and_a_broken_pull_errored() {
+    let it = resource("", "exit 4", "exit 4");
+    let mut bench = Bench::new("x");
+    let version = &refs(&["a"])[0];
+    let error = it.pull(&mut bench.step(), &params(&[]), version).await.unwrap_err();
+    assert_eq!((error.kind, error.exit_code), (TypeErrorKind::Errored, Some(4)));
+    let error = it.push(&mut bench.step(), &params(&[]), &params(&[])).await.unwrap_err();
+    assert_eq!((error.kind, error.exit_code), (TypeErrorKind::Failed, Some(4)));
+}
+
+#[tokio::test]
+async fn a_push_may_tell_its_version_or_not() {
+    let table = [
+        ("true", None),
+        ("echo pushed", None),
+        ("echo x; echo '{\"ref\":\"a\"}'", Some("a")),
+        ("echo '[{\"ref\":\"a\"},{\"ref\":\"b\"}]'", Some("b")),
+        ("echo '{\"ref\":\"\"}'", None),
+    ];
+    for (script, expected) in table {
+        let mut bench = Bench::new("put x");
+        let it = resource("", "", script);
+        let made = it.push(&mut bench.step(), &params(&[]), &params(&[])).await;
+        assert_eq!(made, Ok(expected.map(|it| refs(&[it]).remove(0))), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_is_read_and_its_output_never_shown() {
+    let secret = |script: &str| {
+        let decl = SecretTypeDecl {
+            get: Some(shell(script)),
+            attributes: [("address".to_owned(), Value::from("here"))].into(),
+            ..SecretTypeDecl::default()
+        };
+        DeclaredSecret::new("x", decl, runners())
+    };
+    let mut bench = Bench::new("task x");
+    let it = secret(
+        r#"echo hunter0; echo hunter1 >&2; echo "{\"a\":\"$param_path@$param_address\",\"n\":1}""#,
+    );
+    let fields = it.get(&mut bench.step(), &params(&[("path", "p")])).await.unwrap();
+    let plain: Vec<_> =
+        fields.iter().map(|(key, value)| (key.as_str(), value.expose_secret())).collect();
+    assert_eq!(plain, [("a", "p@here"), ("n", "1")]);
+    assert_eq!(bench.io.text(), "");
+
+    let it = secret("echo hunter2");
+    let error = it.get(&mut bench.step(), &params(&[])).await.unwrap_err();
+    assert!(!error.message.contains("hunter2"), "{}", error.message);
+    let it = secret("echo hunter2; echo denied >&2; exit 1");
+    let error = it.get(&mut bench.step(), &params(&[])).await.unwrap_err();
+    assert_eq!(error.message, "`get` exited with code 1");
+    assert_eq!(bench.io.text(), "denied\n");
+}
+
+#[tokio::test]
+async fn a_service_is_ready_when_its_check_exits_with_zero() {
+    let decl = ServiceTypeDecl {
+        start: Some(shell("exit $param_start")),
+        ready_check: Some(ReadyCheck {
+            command: shell("echo almost; exit $param_ready"),
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+        }),
+        stop: Some(shell("exit $param_stop")),
+        ..ServiceTypeDecl::default()
+    };
+    let it = DeclaredService::new("x", decl, runners());
+    assert_eq!(it.ready_policy().unwrap().timeout, Duration::from_secs(2));
+    let mut bench = Bench::new("x:start");
+    let fine = params(&[("start", "0"), ("ready", "0"), ("stop", "0")]);
+    let broken = params(&[("start", "1"), ("ready", "1"), ("stop", "1")]);
+    it.start(&mut bench.step(), &fine).await.unwrap();
+    assert_eq!(it.ready(&mut bench.step(), &fine).await, Ok(Readiness::Ready));
+    it.stop(&mut bench.step(), &fine).await.unwrap();
+    let error = it.start(&mut bench.step(), &broken).await.unwrap_err();
+    assert_eq!(error, TypeError::errored("`start` exited with code 1").with_exit_code(1));
+    let ready = it.ready(&mut bench.step(), &broken).await;
+    assert_eq!(ready, Ok(Readiness::NotYet("almost".into())));
+    assert!(it.stop(&mut bench.step(), &broken).await.is_err());
+}
+
+#[tokio::test]
+async fn a_cancelled_command_is_told_as_cancelled() {
+    let mut bench = Bench::new("check x");
+    bench.cancel.cancel();
+    let error = resource("sleep 60", "", "").check(&mut bench.step(), &params(&[]), None).await;
+    assert_eq!(error, Err(TypeError::cancelled()));
+}
+
+/// A runner that takes `cmd` and `flavour` and shows what it got.
+#[derive(Debug)]
+struct CmdRunner;
+
+#[async_trait]
+impl Runner for CmdRunner {
+    fn params(&self) -> ParamSpec {
+        ParamSpec::only(["cmd!", "flavour"])
+    }
+
+    async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
+        let shown = format!("{}|{}", params.text("flavour").unwrap(), params.text("cmd").unwrap());
+        step.io.output(pikoci_core::event::OutputStream::Stdout, shown.into()).await;
+        Ok(Exit::Code(0))
+    }
+}
+
+#[tokio::test]
+async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
+    let exec = CommandBlock {
+        runner: "exec".into(),
+        params: [
+            ("path".to_owned(), Value::from("make")),
+            ("args".to_owned(), Value::List(vec!["a b".into(), "$WORKDIR/x".into(), "$A".into()])),
+        ]
+        .into(),
+        location: Location::default(),
+    };
+    let instead = CommandBlock {
+        runner: "cmd".into(),
+        params: [("flavour".to_owned(), Value::from("sweet"))].into(),
+        location: Location::default(),
+    };
+    let decl = ResourceTypeDecl {
+        pull: Some(exec),
+        check: Some(shell("true")),
+        runner: Some(instead),
+        ..ResourceTypeDecl::default()
+    };
+    let mut runners = crate::defaults().runners;
+    runners.insert("cmd".into(), Arc::new(CmdRunner));
+    let it = DeclaredResource::new("x", decl, Arc::new(runners));
+    let mut bench = Bench::new("get x");
+    it.pull(&mut bench.step(), &params(&[]), &refs(&["a"])[0]).await.unwrap();
+    assert_eq!(bench.io.text(), r#"sweet|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
+    // What was a `cmd` stays one.
+    let mut bench = Bench::new("check x");
+    let _ = it.check(&mut bench.step(), &params(&[]), None).await;
+    assert_eq!(bench.io.text(), "sweet|true");
+}
+
+#[tokio::test]
+async fn a_missing_runner_or_command_is_named() {
+    let mut block = shell("true");
+    block.runner = "nomad".into();
+    let decl = ResourceTypeDecl { check: Some(block), ..ResourceTypeDecl::default() };
+    let it = DeclaredResource::new("x", decl, runners());
+    let mut bench = Bench::new("check x");
+    let error = it.check(&mut bench.step(), &params(&[]), None).await.unwrap_err();
+    assert_eq!(error.message, "resource type `x` runs on `nomad`, which is no known runner");
+    let error = it.push(&mut bench.step(), &params(&[]), &params(&[])).await.unwrap_err();
+    assert_eq!(error.message, "resource type `x` has no `push` command");
+}
+
+#[tokio::test]
+async fn a_secret_in_a_command_is_refused_with_a_way_out() {
+    let mut block = shell("true");
+    let secret = Deferred::Secret { variable: "token".into() };
+    block.params.insert("cmd".into(), Value::Deferred(Box::new(secret)));
+    let decl = ResourceTypeDecl { check: Some(block), ..ResourceTypeDecl::default() };
+    let it = DeclaredResource::new("x", decl, runners());
+    let mut bench = Bench::new("check x");
+    let error = it.check(&mut bench.step(), &params(&[]), None).await.unwrap_err();
+    assert!(error.message.contains("`$param_NAME`"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn an_unavailable_type_says_so_and_stops_in_silence() {
+    let types = crate::defaults();
+    let mut bench = Bench::new("postgres:start");
+    let service = &types.service_types["postgresql"];
+    let error = service.start(&mut bench.step(), &params(&[])).await.unwrap_err();
+    assert_eq!(
+        error.message,
+        "`pikoci://postgresql` is not in this version of pikoci yet; declare a `service_type` \
+         with `start` and `stop` commands"
+    );
+    service.stop(&mut bench.step(), &params(&[])).await.unwrap();
+}
+
+#[test]
+fn declared_types_go_over_built_in_ones_and_may_stand_for_them() {
+    let built_in = |name: &str| TypeOrigin { built_in: Some(name.into()), ..Default::default() };
+    let decl = |origin| ResourceTypeDecl { origin, ..Default::default() };
+    let pipeline = Pipeline {
+        resource_types: BTreeMap::from([
+            ("git".to_owned(), decl(TypeOrigin::default())),
+            ("clock".to_owned(), decl(built_in("cron"))),
+        ]),
+        ..Pipeline::default()
+    };
+    let base = crate::defaults();
+    let types = types_for(&pipeline, &base).unwrap();
+    assert!(Arc::ptr_eq(&types.resource_types["clock"], &base.resource_types["cron"]));
+    assert!(!Arc::ptr_eq(&types.resource_types["git"], &base.resource_types["git"]));
+    let pipeline = Pipeline {
+        resource_types: BTreeMap::from([("x".to_owned(), decl(built_in("x")))]),
+        ..Pipeline::default()
+    };
+    let error = types_for(&pipeline, &base).unwrap_err();
+    assert!(error.to_string().ends_with("`pikoci://x` is not in this program"), "{error}");
+}

@@ -1,0 +1,210 @@
+//! The journal in files, and recovery from real deaths.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use pikoci_core::{Types, Value};
+
+use super::*;
+use crate::test_support::{build_name, pipeline};
+
+/// Tells [`a_child_that_dies`] where to work; without it that test does nothing.
+const CHILD: &str = "PIKOCI_TEST_JOURNAL_CHILD";
+
+fn with_service(base: &Path) -> Pipeline {
+    pipeline(&format!(
+        r#"
+        service_type "fake" {{
+          params = ["mark"]
+          start "shell" {{ cmd = "true" }}
+          stop "shell" {{ cmd = "echo $param_mark >> '{}/stopped'" }}
+        }}
+        job "test" {{
+          service "fake" {{ mark = "m" }}
+        }}
+        "#,
+        base.display()
+    ))
+}
+
+fn record(build: BuildId, base: &Path, step: &str, mark: &str) -> ServiceRecord {
+    ServiceRecord {
+        build,
+        name: build_name(),
+        step: StepId::new(step),
+        service_type: "fake".into(),
+        params: [("mark".to_owned(), Value::from(mark))].into(),
+        env: [("BUILD_ID".to_owned(), build.to_string())].into(),
+        workdir: base.join("workspaces").join(build.to_string()).join("work"),
+    }
+}
+
+fn journal(base: &Path) -> FileJournal {
+    FileJournal::new(base.join("journal"), Some(base.join("workspaces")))
+}
+
+fn id() -> BuildId {
+    BuildId(uuid::Uuid::now_v7())
+}
+
+fn stopped(base: &Path) -> String {
+    fs::read_to_string(base.join("stopped")).unwrap_or_default()
+}
+
+async fn recover_in(base: &Path, types: &Types) -> Vec<Recovered> {
+    recover(&base.join("journal"), types, Duration::from_secs(2)).await
+}
+
+#[tokio::test]
+async fn a_build_that_lives_or_has_ended_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, build) = (journal(dir.path()), id());
+    let types = crate::defaults();
+    assert_eq!(recover_in(dir.path(), &types).await, [], "there is no directory yet");
+    journal.build_started(build, &with_service(dir.path())).unwrap();
+    journal.service_starting(&record(build, dir.path(), "0", "a")).unwrap();
+    assert_eq!(recover_in(dir.path(), &types).await, []);
+    journal.service_stopped(build, &StepId::new("0")).unwrap();
+    journal.build_finished(build).unwrap();
+    assert_eq!(recover_in(dir.path(), &types).await, []);
+    assert_eq!(fs::read_dir(dir.path().join("journal")).unwrap().count(), 0);
+    assert_eq!(stopped(dir.path()), "");
+    assert!(journal.service_stopped(build, &StepId::new("0")).is_err());
+}
+
+#[tokio::test]
+async fn services_still_named_are_stopped_last_one_first_and_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let build = id();
+    let workspace = DirWorkspace::create(&dir.path().join("workspaces"), build, None)
+        .unwrap()
+        .path()
+        .to_owned();
+    let journal = journal(dir.path());
+    journal.build_started(build, &with_service(dir.path())).unwrap();
+    for (step, mark) in [("0", "a"), ("1", "b"), ("2", "c")] {
+        journal.service_starting(&record(build, dir.path(), step, mark)).unwrap();
+    }
+    journal.service_stopped(build, &StepId::new("1")).unwrap();
+    // Its lock goes with the file, as at a process's death.
+    drop(journal);
+    let types = crate::defaults();
+    // Two at once: one of them does it.
+    let (one, two) = tokio::join!(recover_in(dir.path(), &types), recover_in(dir.path(), &types));
+    let recovered: Vec<_> = one.into_iter().chain(two).collect();
+    assert_eq!(recovered.len(), 1, "{recovered:?}");
+    assert_eq!(recovered[0].build, build);
+    assert_eq!(recovered[0].problems, [""; 0]);
+    let steps: Vec<_> = recovered[0].services.iter().map(|it| it.step.as_str()).collect();
+    assert_eq!(steps, ["2", "0"]);
+    assert!(recovered[0].services.iter().all(|it| it.error.is_none()), "{recovered:?}");
+    assert_eq!(stopped(dir.path()), "c\na\n");
+    assert!(!workspace.exists());
+    assert_eq!(recover_in(dir.path(), &types).await, []);
+    assert_eq!(stopped(dir.path()), "c\na\n");
+}
+
+#[tokio::test]
+async fn half_a_line_and_rubbish_do_no_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let build = id();
+    let it = journal(dir.path());
+    it.build_started(build, &with_service(dir.path())).unwrap();
+    it.service_starting(&record(build, dir.path(), "0", "a")).unwrap();
+    drop(it);
+    let path = dir.path().join("journal").join(format!("{build}.jsonl"));
+    let text = fs::read_to_string(&path).unwrap();
+    let second =
+        serde_json::to_string(&Line::Starting(Box::new(record(build, dir.path(), "1", "b"))))
+            .unwrap();
+    for cut in [1, second.len() / 2, second.len()] {
+        let dead = recover::read(&format!("{text}{}", &second[..cut])).unwrap();
+        assert_eq!(dead.services.len(), 1, "{cut}");
+    }
+    for rubbish in ["", "{", "null\n", "{\"build\":{\"version\":99,\"build\":\"x\"}}\n"] {
+        assert!(recover::read(rubbish).is_none(), "{rubbish}");
+    }
+    fs::write(dir.path().join("journal/x.jsonl"), "rubbish").unwrap();
+    assert_eq!(recover_in(dir.path(), &crate::defaults()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stop_that_fails_is_told_and_the_rest_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let build = id();
+    let it = journal(dir.path());
+    it.build_started(build, &with_service(dir.path())).unwrap();
+    it.service_starting(&record(build, dir.path(), "0", "a")).unwrap();
+    let unknown =
+        ServiceRecord { service_type: "gone".into(), ..record(build, dir.path(), "1", "b") };
+    it.service_starting(&unknown).unwrap();
+    drop(it);
+    let recovered = recover_in(dir.path(), &crate::defaults()).await;
+    let errors: Vec<_> = recovered[0].services.iter().map(|it| it.error.as_deref()).collect();
+    assert_eq!(errors, [Some("there is no service type `gone`"), None]);
+    assert_eq!(stopped(dir.path()), "a\n");
+}
+
+/// Not a test of its own: the process that [`what_a_killed_process_left_is_undone`] kills.
+#[tokio::test]
+async fn a_child_that_dies() {
+    let Some(base) = std::env::var_os(CHILD).map(PathBuf::from) else { return };
+    let build = id();
+    let workspace = DirWorkspace::create(&base.join("workspaces"), build, None).unwrap();
+    let journal = journal(&base);
+    journal.build_started(build, &with_service(&base)).unwrap();
+    journal.service_starting(&record(build, &base, "0", "a")).unwrap();
+    let mut bench = crate::test_support::Bench::new("fake:start");
+    bench.context.env.0.insert("BUILD_ID".into(), build.to_string());
+    bench.context.build = std::sync::Arc::new(pikoci_core::context::BuildContext {
+        id: build,
+        name: build_name(),
+        url: None,
+    });
+    bench.context.workdir = pikoci_core::Workspace::root(&workspace).to_path_buf();
+    bench.context.detached = true;
+    let script = format!(
+        "sleep 600 & echo $! > '{0}/pid.new'; mv '{0}/pid.new' '{0}/pid'; wait",
+        base.display()
+    );
+    let runner = crate::defaults().runners["shell"].clone();
+    let params = crate::test_support::params(&[("cmd", &script)]);
+    let _ = runner.run(&mut bench.step(), &params).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_undone() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = fs::canonicalize(dir.path()).unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "journal::tests::a_child_that_dies", "--nocapture"])
+        .env(CHILD, &base)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let pid = loop {
+        match fs::read_to_string(base.join("pid")) {
+            Ok(pid) => break pid.trim().to_owned(),
+            Err(_) if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(error) => panic!("the child did not start its service: {error}"),
+        }
+    };
+    let alive =
+        || fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it.contains("600"));
+    let types = crate::defaults();
+    assert_eq!(recover_in(&base, &types).await, [], "it lives");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(alive(), "the service should outlive the one who started it");
+    let recovered = recover_in(&base, &types).await;
+    assert_eq!(recovered.len(), 1);
+    assert_eq!((recovered[0].survivors, recovered[0].problems.len()), (0, 0), "{recovered:?}");
+    assert_eq!(stopped(&base), "a\n");
+    assert!(!alive(), "a process of the build is left");
+    assert_eq!(fs::read_dir(base.join("workspaces")).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(base.join("journal")).unwrap().count(), 0);
+}

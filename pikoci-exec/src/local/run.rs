@@ -1,0 +1,182 @@
+//! One build after the other: workspace, journal, events, and tidying up.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use pikoci_core::context::BuildContext;
+use pikoci_core::event::{Event, EventKind};
+use pikoci_core::name::BuildName;
+use pikoci_core::pipeline::Job;
+use pikoci_core::plan::{BuildResult, BuildSpec, EventSink, Host, execute};
+use pikoci_core::{Journal, Status, Version, Workspace};
+use tokio_util::sync::CancellationToken;
+
+use super::flow::Flow;
+use super::{JobChoice, JobOutcome, LocalError, LocalResult, LocalRun, SinkFactory};
+use crate::journal::{FileJournal, recover};
+use crate::workspace::DirWorkspace;
+
+pub(super) async fn run(
+    local: &LocalRun,
+    sinks: &SinkFactory<'_>,
+    cancel: &CancellationToken,
+) -> Result<LocalResult, LocalError> {
+    let options = &local.options;
+    let root = match &options.workspaces {
+        Some(root) => root.clone(),
+        None => DirWorkspace::default_root().map_err(|error| LocalError::Workspaces { error })?,
+    };
+    let journal = options.journal.clone().unwrap_or_else(|| root.join("journal"));
+    let recovered = recover(&journal, &local.base, options.grace).await;
+    let workspaces = (!options.keep).then(|| root.clone());
+    let journal: Arc<dyn Journal> = Arc::new(FileJournal::new(journal, workspaces));
+
+    let mut flow = Flow::default();
+    let mut jobs = Vec::with_capacity(local.order.len());
+    for job in local.order.iter().filter_map(|index| local.pipeline.jobs.get(*index)) {
+        let outcome = match inputs(local, job, &flow, cancel) {
+            Ok(inputs) => {
+                let build = Build { local, job, inputs, root: &root, journal: &journal };
+                let (outcome, fetched) = build.run(sinks, cancel).await?;
+                if let Some(result) = &outcome.result {
+                    flow.finished(job, result, fetched);
+                }
+                outcome
+            }
+            Err(reason) => {
+                flow.not_run(job);
+                JobOutcome {
+                    job: job.name.clone(),
+                    result: None,
+                    not_run: Some(reason),
+                    workspace: None,
+                    problems: Vec::new(),
+                }
+            }
+        };
+        jobs.push(outcome);
+    }
+    let results = jobs.iter().filter_map(|it| it.result.as_ref());
+    let status = results.fold(Status::Succeeded, |worst, result| worst.worst(result.status));
+    let status = if cancel.is_cancelled() { status.worst(Status::Cancelled) } else { status };
+    Ok(LocalResult { jobs, status, recovered })
+}
+
+/// The versions that are known for a job's gets, or why it is not run.
+fn inputs(
+    local: &LocalRun,
+    job: &Job,
+    flow: &Flow,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<String, Version>, String> {
+    if cancel.is_cancelled() {
+        return Err("the run was cancelled".into());
+    }
+    // Whoever names a job wants it to run.
+    if !job.enabled && local.options.jobs == JobChoice::All {
+        return Err("it is not enabled".into());
+    }
+    flow.inputs(job)
+}
+
+/// One build about to run.
+struct Build<'a> {
+    local: &'a LocalRun,
+    job: &'a Job,
+    inputs: BTreeMap<String, Version>,
+    root: &'a Path,
+    journal: &'a Arc<dyn Journal>,
+}
+
+impl Build<'_> {
+    async fn run(
+        self,
+        sinks: &SinkFactory<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<(JobOutcome, Vec<(String, Version)>), LocalError> {
+        let options = &self.local.options;
+        let context = BuildContext {
+            id: options.clock.build_id(),
+            name: BuildName {
+                team: "local".into(),
+                pipeline: self.local.pipeline.name.clone(),
+                job: self.job.name.clone(),
+                number: "1".into(),
+            },
+            url: None,
+        };
+        let workspace = DirWorkspace::create(self.root, context.id, options.cache.clone())
+            .map_err(|error| LocalError::Workspaces { error })?;
+        let workspace = Arc::new(workspace);
+        let sink = Arc::new(Observer { inner: sinks(&context), fetched: Mutex::default() });
+        let input_values = self.input_values();
+        let spec = BuildSpec {
+            pipeline: Arc::clone(&self.local.pipeline),
+            inputs: self.inputs,
+            check_missing: true,
+            input_values,
+            attempt: 1,
+            previous: None,
+            context,
+        };
+        let host = Host {
+            types: Arc::clone(&self.local.types),
+            events: Arc::clone(&sink) as Arc<dyn EventSink>,
+            clock: Arc::clone(&options.clock),
+            workspace: Arc::clone(&workspace) as Arc<dyn Workspace>,
+            journal: Arc::clone(self.journal),
+            grace: options.grace,
+            worker: options.worker.clone(),
+            env: options.env.clone(),
+        };
+        let result: BuildResult = execute(&spec, &host, cancel).await;
+        let mut problems = Vec::new();
+        let survivors = crate::process::end_build(spec.context.id, options.grace).await;
+        if survivors > 0 {
+            problems.push(format!("{survivors} of its processes could not be ended"));
+        }
+        let mut kept = None;
+        if options.keep {
+            kept = Some(workspace.root().to_path_buf());
+        } else if let Err(error) = workspace.remove() {
+            problems.push(format!("its workspace could not be removed: {error}"));
+        }
+        let fetched =
+            std::mem::take(&mut *sink.fetched.lock().unwrap_or_else(PoisonError::into_inner));
+        let outcome = JobOutcome {
+            job: self.job.name.clone(),
+            result: Some(result),
+            not_run: None,
+            workspace: kept,
+            problems,
+        };
+        Ok((outcome, fetched))
+    }
+
+    /// The values given for inputs; in a run of all jobs, those this job asks for.
+    fn input_values(&self) -> BTreeMap<String, String> {
+        let all = self.local.options.jobs == JobChoice::All;
+        let asked = |name: &String| !all || self.job.inputs.iter().any(|it| it.name == *name);
+        let values = self.local.options.input_values.iter();
+        values.filter(|it| asked(it.0)).map(|it| (it.0.clone(), it.1.clone())).collect()
+    }
+}
+
+/// Hands events on and notes which versions were fetched.
+struct Observer {
+    inner: Arc<dyn EventSink>,
+    fetched: Mutex<Vec<(String, Version)>>,
+}
+
+#[async_trait]
+impl EventSink for Observer {
+    async fn event(&self, event: Event) {
+        if let EventKind::VersionFetched { resource, version, .. } = &event.kind {
+            let fetched = (resource.clone(), version.clone());
+            self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push(fetched);
+        }
+        self.inner.event(event).await;
+    }
+}

@@ -1,0 +1,169 @@
+//! A row for each rule of expansion in a declared runner.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pikoci_core::context::{BuildContext, Environment};
+use pikoci_core::name::{BuildId, BuildName, StepId};
+use pikoci_core::pipeline::Location;
+
+use super::*;
+
+fn context() -> StepContext {
+    let env = [("BUILD_NUMBER", "7"), ("GET_APP_REF", "$(rm)"), ("WORKDIR", "/w")];
+    StepContext {
+        build: Arc::new(BuildContext {
+            id: BuildId(uuid::Uuid::nil()),
+            name: BuildName {
+                team: "main".into(),
+                pipeline: "p".into(),
+                job: "j".into(),
+                number: "7".into(),
+            },
+            url: None,
+        }),
+        step: StepId::root(0),
+        name: "task t".into(),
+        workdir: "/w".into(),
+        cache_dir: None,
+        env: Environment(env.map(|(name, value)| (name.into(), value.into())).into()),
+        grace: Duration::from_secs(1),
+        detached: false,
+        location: Location::default(),
+    }
+}
+
+fn list(items: &[&str]) -> Value {
+    Value::List(items.iter().map(|item| Value::from(*item)).collect())
+}
+
+fn args(accepted: Option<&[&str]>, args: &[&str], params: &[(&str, Value)]) -> Vec<String> {
+    let decl = RunnerTypeDecl {
+        params: accepted.map(|names| names.iter().map(|name| (*name).into()).collect()),
+        path: "prog".into(),
+        args: args.iter().map(|arg| Value::from(*arg)).collect(),
+        ..RunnerTypeDecl::default()
+    };
+    let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let spec = DeclaredRunner::new(decl).command(&context(), &params).unwrap();
+    assert_eq!(spec.program, "prog");
+    spec.args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
+}
+
+#[test]
+fn each_rule_holds_in_args() {
+    let params = [
+        ("image", Value::from("busybox:1")),
+        ("args", list(&["-v", "a b", "$image", ""])),
+        ("empty", Value::from("")),
+        ("none", Value::from("none")),
+        ("number", Value::from(3)),
+        ("told", Value::from("b$BUILD_NUMBER ${BUILD_NUMBER} $GET_APP_REF $WORKDIR $image")),
+    ];
+    let known = ["image", "args", "empty", "none", "number", "told", "unset", "cmd"];
+    for (item, expected) in [
+        ("plain", &["plain"][..]),
+        ("$WORKDIR:/workdir", &["/w:/workdir"]),
+        ("${WORKDIR}/x", &["/w/x"]),
+        ("$image", &["busybox:1"]),
+        ("<$image|${image}>", &["<busybox:1|busybox:1>"]),
+        ("$images", &["$images"]),
+        ("$number", &["3"]),
+        // A lone list splices, and its items are neither split nor expanded.
+        ("$args", &["-v", "a b", "$image", ""]),
+        ("${args}", &["-v", "a b", "$image", ""]),
+        ("x$args", &[r#"x["-v","a b","$image",""]"#]),
+        // Nothing is given: nothing is left of the item.
+        ("$unset", &[]),
+        ("${unset}$cmd", &[]),
+        ("--flag=$unset", &["--flag="]),
+        // Given but empty is an argument, and so is an empty item.
+        ("$empty", &[""]),
+        ("", &[""]),
+        // Only the engine's own names are expanded in what was passed.
+        ("$told", &["b7 7 $GET_APP_REF $WORKDIR $image"]),
+        // Everything else is for a shell to see.
+        ("$HOME $x $$image $1 $(id)", &["$HOME $x $$image $1 $(id)"]),
+        ("$BUILD_NUMBER", &["$BUILD_NUMBER"]),
+        ("$env", &["-e", "BUILD_NUMBER", "-e", "GET_APP_REF", "-e", "WORKDIR"]),
+        ("x$env", &["x$env"]),
+    ] {
+        assert_eq!(args(Some(&known), &[item], &params), expected, "{item}");
+    }
+}
+
+#[test]
+fn without_a_list_of_parameters_only_given_and_lone_names_count() {
+    for (item, params, expected) in [
+        ("$args", &[][..], &[][..]),
+        ("$cmd", &[("cmd", Value::from("echo $f"))], &["echo $f"]),
+        ("for f in *; do echo $f; done", &[], &["for f in *; do echo $f; done"]),
+        ("$HOME", &[], &["$HOME"]),
+        ("$x-$y", &[("x", Value::from("1"))], &["1-$y"]),
+        ("$n", &[("n", Value::Null)], &[]),
+    ] {
+        assert_eq!(args(None, &[item], params), expected, "{item}");
+    }
+}
+
+#[test]
+fn the_docker_type_of_the_articles_makes_the_command_it_shows() {
+    let items = [
+        "run",
+        "--rm",
+        "-v",
+        "$WORKDIR:/workdir",
+        "-w",
+        "/workdir",
+        "$image",
+        "/bin/sh",
+        "-ec",
+        "$cmd",
+    ];
+    let params = [
+        ("image", Value::from("golang:1.22")),
+        ("cmd", Value::from("cd $WORKDIR && go test ./...")),
+    ];
+    assert_eq!(
+        args(None, &items, &params),
+        [
+            "run",
+            "--rm",
+            "-v",
+            "/w:/workdir",
+            "-w",
+            "/workdir",
+            "golang:1.22",
+            "/bin/sh",
+            "-ec",
+            "cd $WORKDIR && go test ./...",
+        ]
+    );
+}
+
+#[test]
+fn path_and_environment_expand_by_the_same_rules() {
+    let decl = RunnerTypeDecl {
+        path: "$WORKDIR/bin/$tool".into(),
+        env: BTreeMap::from([
+            ("TOOL".to_owned(), Value::from("<$tool>")),
+            ("GONE".to_owned(), Value::from("$absent")),
+        ]),
+        ..RunnerTypeDecl::default()
+    };
+    let params = [("tool".to_owned(), Value::from("t"))].into_iter().collect();
+    let spec = DeclaredRunner::new(decl).command(&context(), &params).unwrap();
+    assert_eq!(spec.program, "/w/bin/t");
+    assert_eq!(spec.env.get(OsStr::new("TOOL")).unwrap(), "<t>");
+    assert_eq!(spec.env.get(OsStr::new("GONE")), None);
+    assert_eq!(spec.env.get(OsStr::new("BUILD_NUMBER")).unwrap(), "7");
+}
+
+#[test]
+fn an_empty_path_is_told() {
+    let decl = RunnerTypeDecl { path: "$tool".into(), ..RunnerTypeDecl::default() };
+    let error = DeclaredRunner::new(decl).command(&context(), &Params::default()).unwrap_err();
+    assert!(error.message.contains("`path` is empty"), "{error}");
+}
