@@ -1,4 +1,34 @@
 //! The plan interpreter: runs a job's steps over the traits and tells every step in events.
+//!
+//! [`execute`] runs one build in the order that people read it: the steps,
+//! the job's hooks (services still up), the stops of the services in reverse
+//! order, the notifications, and [`BuildFinished`](crate::EventKind::BuildFinished),
+//! once and last. What goes wrong becomes a status and a reason, never a panic:
+//! *failed* where the code under test said no, *errored* where the machinery
+//! could not.
+//!
+//! - Everything that runs listens to one tree of tokens: the build's, and below
+//!   it one for each attempt of each step. Hooks, stops and notifications get
+//!   tokens of their own, for they run after a cancellation too; their time is bounded.
+//! - What a step puts out goes through the build's [`Masker`](crate::mask::Masker),
+//!   stream by stream, before it becomes an event; so does every reason,
+//!   variable, version and fact that an event holds.
+//! - Values that a secret is part of are resolved for each attempt anew.
+
+mod environment;
+mod exports;
+mod hooks;
+mod interpret;
+mod leaf;
+mod notifications;
+mod outcome;
+mod parallel;
+mod recorder;
+mod resolve;
+mod service;
+mod stop;
+#[cfg(test)]
+mod tests;
 
 pub mod inputs;
 
@@ -46,6 +76,9 @@ pub struct BuildSpec {
     pub input_values: BTreeMap<String, String>,
     /// Which attempt of this build this is, from 1 (`BUILD_ATTEMPT`).
     pub attempt: u32,
+    /// How the job's build before this one ended, where there was one; decides
+    /// about notifications for `broken` and `fixed`.
+    pub previous: Option<Status>,
 }
 
 /// The world a build runs in.
@@ -91,7 +124,14 @@ pub struct BuildResult {
 /// Runs a build to its end; never returns early and never panics on what a
 /// pipeline says. When `cancel` fires, running steps are ended, `on_cancel` and
 /// `ensure` hooks run, services are stopped, and the build ends as cancelled.
+///
+/// Dropping the future ends the build where it stands: no event follows, no
+/// hook and no stop runs. What runs then is up to the implementations, and the
+/// services are still in the journal. To end a build, fire `cancel` and await.
 pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken) -> BuildResult {
-    let _ = (build, host, cancel);
-    todo!()
+    interpret::run(build, host, cancel).await
 }
+
+pub use exports::{ExportsError, MAX_EXPORTS_BYTES, parse as parse_exports};
+pub use leaf::cache_key;
+pub use resolve::expand;

@@ -1,6 +1,5 @@
 //! Undoing what dead builds left: their services, processes and files.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +11,8 @@ use bytes::Bytes;
 use pikoci_core::context::{BuildContext, Environment, StepContext, StepRun};
 use pikoci_core::event::OutputStream;
 use pikoci_core::name::{BuildId, StepId};
-use pikoci_core::params::Params;
 use pikoci_core::pipeline::Location;
+use pikoci_core::plan::resolve;
 use pikoci_core::traits::ServiceRecord;
 use pikoci_core::{Pipeline, StepIo, Types};
 use rustix::fs::{FlockOperation, flock};
@@ -169,31 +168,18 @@ async fn stop(
     let mut io = Quiet;
     let mut step = StepRun { context: &context, io: &mut io, cancel: &cancel };
     let work = async {
-        let params = resolve(record, pipeline, types, &mut step).await?;
-        service.stop(&mut step, &params).await.map_err(|error| error.to_string())
+        // Secrets are not in the journal: they are fetched anew.
+        let params = resolve(pipeline, types, &record.params, &mut step).await?;
+        service.stop(&mut step, &params).await
     };
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        ended = &mut work => ended,
+        ended = &mut work => ended.map_err(|error| error.to_string()),
         () = tokio::time::sleep(STOP_TIMEOUT) => {
             cancel.cancel();
             let _ = work.await;
             Err(format!("it did not stop within {} seconds", STOP_TIMEOUT.as_secs()))
         }
-    }
-}
-
-/// The parameters of a service with its secrets fetched anew.
-async fn resolve(
-    record: &ServiceRecord,
-    _pipeline: &Pipeline,
-    _types: &Types,
-    _step: &mut StepRun<'_>,
-) -> Result<Params, String> {
-    let values: BTreeMap<_, _> = record.params.clone();
-    match values.iter().find(|(_, value)| value.is_deferred()) {
-        Some((name, _)) => Err(format!("its parameter `{name}` is a secret")),
-        None => Ok(Params::new(values)),
     }
 }
 

@@ -230,3 +230,6 @@ impl LocalRun {
         run::run(self, sinks, cancel).await
     }
 }
+
+#[cfg(test)]
+mod tests;

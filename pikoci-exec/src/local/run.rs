@@ -118,6 +118,7 @@ impl Build<'_> {
             check_missing: true,
             input_values,
             attempt: 1,
+            previous: None,
             context,
         };
         let host = Host {

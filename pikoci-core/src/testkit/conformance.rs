@@ -1,0 +1,1 @@
+//! Checks that any implementation of a trait must pass.
