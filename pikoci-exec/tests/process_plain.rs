@@ -67,6 +67,7 @@ async fn a_child_of_the_embedding_program_is_left_alone() {
 }
 
 /// Not a test of its own: what the next one starts and kills.
+#[expect(clippy::print_stderr, reason = "the other one waits for the words")]
 #[tokio::test]
 async fn helper_that_dies_with_a_service_running() {
     let Ok(sleep) = std::env::var("PIKOCI_TEST_SLEEP") else {
