@@ -123,10 +123,7 @@ impl Condition {
     /// ```
     pub fn parse(text: &str) -> Result<Self, ConditionError> {
         let expr = parse::parse(text)?;
-        Ok(Self {
-            text: text.to_owned(),
-            expr: Arc::new(expr),
-        })
+        Ok(Self { text: text.to_owned(), expr: Arc::new(expr) })
     }
 
     /// The condition as it was written.
@@ -232,18 +229,11 @@ impl Expr {
 }
 
 fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .size_limit(REGEX_SIZE_BYTES)
-        .build()
-        .map_err(|error| {
-            // The library draws the pattern over several lines; its last line is the reason.
-            let text = error.to_string();
-            text.lines()
-                .last()
-                .unwrap_or_default()
-                .trim_start_matches("error: ")
-                .to_owned()
-        })
+    RegexBuilder::new(pattern).size_limit(REGEX_SIZE_BYTES).build().map_err(|error| {
+        // The library draws the pattern over several lines; its last line is the reason.
+        let text = error.to_string();
+        text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    })
 }
 
 fn compare(left: &str, operator: Operator, right: &str) -> Result<bool, String> {
@@ -256,15 +246,8 @@ fn compare(left: &str, operator: Operator, right: &str) -> Result<bool, String> 
         Some(order) => Ok(wanted(order)),
         None => {
             let odd = if number(left).is_none() { left } else { right };
-            let odd = if odd.is_empty() {
-                "an empty value".into()
-            } else {
-                format!("`{odd}`")
-            };
-            Err(format!(
-                "`{}` compares numbers, and {odd} is none",
-                operator.as_str()
-            ))
+            let odd = if odd.is_empty() { "an empty value".into() } else { format!("`{odd}`") };
+            Err(format!("`{}` compares numbers, and {odd} is none", operator.as_str()))
         }
     };
     match operator {
@@ -296,10 +279,7 @@ impl Numeric {
 
     fn float(self) -> f64 {
         match self {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "compared with an inexact number"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "compared with an inexact number")]
             Self::Whole(value) => value as f64,
             Self::Other(value) => value,
         }

@@ -102,12 +102,7 @@ impl Masker {
 
     /// A masker for one stream of output.
     pub fn stream(&self) -> MaskStream {
-        MaskStream {
-            masker: self.clone(),
-            generation: 0,
-            matcher: None,
-            held: Vec::new(),
-        }
+        MaskStream { masker: self.clone(), generation: 0, matcher: None, held: Vec::new() }
     }
 
     fn matcher(&self) -> Option<Arc<Matcher>> {
@@ -116,9 +111,7 @@ impl Masker {
         }
         let mut state = self.shared.state();
         let State { patterns, matcher } = &mut *state;
-        Some(Arc::clone(
-            matcher.get_or_insert_with(|| Arc::new(Matcher::new(patterns))),
-        ))
+        Some(Arc::clone(matcher.get_or_insert_with(|| Arc::new(Matcher::new(patterns)))))
     }
 }
 
@@ -208,9 +201,7 @@ impl MaskStream {
 
 impl std::fmt::Debug for MaskStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MaskStream")
-            .field("held_bytes", &self.held.len())
-            .finish_non_exhaustive()
+        f.debug_struct("MaskStream").field("held_bytes", &self.held.len()).finish_non_exhaustive()
     }
 }
 
@@ -256,10 +247,7 @@ impl Matcher {
     /// Where, at or after `from`, the end of `text` begins that may be the
     /// beginning of a secret; the length of `text` where there is none.
     fn open_end(&self, text: &[u8], from: usize) -> usize {
-        let earliest = text
-            .len()
-            .saturating_sub(self.longest.saturating_sub(1))
-            .max(from);
+        let earliest = text.len().saturating_sub(self.longest.saturating_sub(1)).max(from);
         (earliest..text.len())
             .find(|&at| self.first[usize::from(text[at])] && self.is_open(&text[at..]))
             .unwrap_or(text.len())
@@ -269,12 +257,8 @@ impl Matcher {
     fn is_open(&self, tail: &[u8]) -> bool {
         // Patterns that start with `tail` stand together, the shortest, which
         // may be `tail` itself, first.
-        let at = self
-            .patterns
-            .partition_point(|pattern| pattern.as_slice() <= tail);
-        self.patterns
-            .get(at)
-            .is_some_and(|pattern| pattern.starts_with(tail))
+        let at = self.patterns.partition_point(|pattern| pattern.as_slice() <= tail);
+        self.patterns.get(at).is_some_and(|pattern| pattern.starts_with(tail))
     }
 
     /// The text without its secrets, unless it holds none.

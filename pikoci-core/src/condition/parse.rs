@@ -11,36 +11,21 @@ pub(super) fn parse(text: &str) -> Result<Expr, ConditionError> {
     if text.len() > MAX_LENGTH {
         return Err(error(
             0,
-            format!(
-                "a condition of {} bytes is too long: {MAX_LENGTH} are the most",
-                text.len()
-            ),
+            format!("a condition of {} bytes is too long: {MAX_LENGTH} are the most", text.len()),
             None,
         ));
     }
-    let mut parser = Parser {
-        text,
-        at: 0,
-        depth: 0,
-    };
+    let mut parser = Parser { text, at: 0, depth: 0 };
     parser.blanks();
     if parser.rest().is_empty() {
         return Ok(Expr::Text(Vec::new()));
     }
     let expr = parser.or()?;
-    if parser.rest().is_empty() {
-        Ok(expr)
-    } else {
-        Err(parser.unexpected())
-    }
+    if parser.rest().is_empty() { Ok(expr) } else { Err(parser.unexpected()) }
 }
 
 fn error(offset: usize, message: impl Into<String>, help: Option<&str>) -> ConditionError {
-    ConditionError {
-        offset,
-        message: message.into(),
-        help: help.map(Into::into),
-    }
+    ConditionError { offset, message: message.into(), help: help.map(Into::into) }
 }
 
 struct Parser<'a> {
@@ -123,9 +108,7 @@ impl<'a> Parser<'a> {
     fn not(&mut self) -> Result<Expr, ConditionError> {
         if self.rest().starts_with('!') && !self.rest().starts_with("!=") {
             self.take("!");
-            return self
-                .deeper(Self::not)
-                .map(|inner| Expr::Not(Box::new(inner)));
+            return self.deeper(Self::not).map(|inner| Expr::Not(Box::new(inner)));
         }
         self.compare()
     }
@@ -180,14 +163,11 @@ impl<'a> Parser<'a> {
             Operator::Less,
             Operator::Greater,
         ];
-        SIGNS
-            .into_iter()
-            .find(|operator| self.take(operator.as_str()))
-            .or_else(|| {
-                [Operator::Contains, Operator::Matches]
-                    .into_iter()
-                    .find(|operator| self.take_word(operator.as_str()))
-            })
+        SIGNS.into_iter().find(|operator| self.take(operator.as_str())).or_else(|| {
+            [Operator::Contains, Operator::Matches]
+                .into_iter()
+                .find(|operator| self.take_word(operator.as_str()))
+        })
     }
 
     fn operand(&mut self) -> Result<Expr, ConditionError> {
@@ -241,11 +221,7 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let inner = &self.text[start + 1..];
         let Some(end) = inner.find('\'') else {
-            return Err(error(
-                start,
-                "this quoted text is never closed",
-                Some("add a `'`"),
-            ));
+            return Err(error(start, "this quoted text is never closed", Some("add a `'`")));
         };
         self.at = start + 1 + end + 1;
         Ok(vec![Part::Literal(inner[..end].to_owned())])
@@ -330,27 +306,15 @@ impl<'a> Parser<'a> {
             }
             '&' if !rest.starts_with("&&") => ("`&` joins nothing".to_owned(), Some("write `&&`")),
             '|' if !rest.starts_with("||") => ("`|` joins nothing".to_owned(), Some("write `||`")),
-            ')' => (
-                "this bracket was never opened".to_owned(),
-                Some("remove it or add a `(`"),
-            ),
+            ')' => ("this bracket was never opened".to_owned(), Some("remove it or add a `(`")),
             '=' | '&' | '|' | '<' | '>' | '!' => {
-                let sign: String = rest
-                    .chars()
-                    .take_while(|c| "=&|<>!".contains(*c))
-                    .take(2)
-                    .collect();
-                (
-                    format!("`{sign}` has nothing to work on"),
-                    Some("write a value before it"),
-                )
+                let sign: String =
+                    rest.chars().take_while(|c| "=&|<>!".contains(*c)).take(2).collect();
+                (format!("`{sign}` has nothing to work on"), Some("write a value before it"))
             }
             _ => {
-                let word: String = rest
-                    .chars()
-                    .take_while(|c| !c.is_whitespace())
-                    .take(40)
-                    .collect();
+                let word: String =
+                    rest.chars().take_while(|c| !c.is_whitespace()).take(40).collect();
                 (
                     format!("`{word}` stands where an operator should"),
                     Some(
@@ -370,9 +334,7 @@ fn name_at(text: &str) -> Option<(&str, usize)> {
         Some(inner) => (inner, true),
         None => (after, false),
     };
-    let end = inner
-        .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-        .unwrap_or(inner.len());
+    let end = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
     let name = &inner[..end];
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;

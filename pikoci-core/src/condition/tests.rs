@@ -20,9 +20,7 @@ fn lookup(name: &str) -> Option<String> {
 }
 
 fn decide(text: &str) -> Result<bool, String> {
-    Condition::parse(text)
-        .map_err(|error| format!("parse: {error}"))?
-        .evaluate(&lookup)
+    Condition::parse(text).map_err(|error| format!("parse: {error}"))?.evaluate(&lookup)
 }
 
 #[test]
@@ -84,14 +82,9 @@ fn operators_join_with_the_usual_precedence() {
 
 #[test]
 fn a_literal_alone_is_a_condition() {
-    for (text, expected) in [
-        ("true", true),
-        ("false", false),
-        ("", false),
-        ("  ", false),
-        ("''", false),
-        ("1", true),
-    ] {
+    for (text, expected) in
+        [("true", true), ("false", false), ("", false), ("  ", false), ("''", false), ("1", true)]
+    {
         assert_eq!(decide(text), Ok(expected), "{text:?}");
     }
 }
@@ -107,24 +100,13 @@ fn a_value_is_never_read_as_part_of_the_condition() {
 
 #[test]
 fn order_wants_numbers() {
-    assert_eq!(
-        decide("$TAG > 3"),
-        Err("`>` compares numbers, and `v1.2.3` is none".to_owned())
-    );
+    assert_eq!(decide("$TAG > 3"), Err("`>` compares numbers, and `v1.2.3` is none".to_owned()));
     assert_eq!(
         decide("3 <= $MISSING"),
         Err("`<=` compares numbers, and an empty value is none".to_owned())
     );
-    assert_eq!(
-        decide("false && $TAG > 3"),
-        Ok(false),
-        "the right side is not looked at"
-    );
-    assert_eq!(
-        decide("true || $TAG > 3"),
-        Ok(true),
-        "the right side is not looked at"
-    );
+    assert_eq!(decide("false && $TAG > 3"), Ok(false), "the right side is not looked at");
+    assert_eq!(decide("true || $TAG > 3"), Ok(true), "the right side is not looked at");
 }
 
 #[test]
@@ -146,41 +128,18 @@ fn a_mistake_is_told_with_its_place() {
         ("ä == (", 7, "the condition ends where a value should be"),
     ] {
         let error = Condition::parse(text).unwrap_err();
-        assert_eq!(
-            (error.offset, error.message.as_str()),
-            (offset, message),
-            "{text}"
-        );
+        assert_eq!((error.offset, error.message.as_str()), (offset, message), "{text}");
     }
     let error = Condition::parse("$A matches '('").unwrap_err();
     assert_eq!(error.offset, 11);
-    assert!(
-        error.message.contains("unclosed group"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.contains("unclosed group"), "{}", error.message);
 }
 
 #[test]
 fn depth_and_size_are_bounded() {
-    assert!(
-        Condition::parse(&"(".repeat(60_000))
-            .unwrap_err()
-            .message
-            .contains("deeper")
-    );
-    assert!(
-        Condition::parse(&"!".repeat(60_000))
-            .unwrap_err()
-            .message
-            .contains("deeper")
-    );
-    assert!(
-        Condition::parse(&"a".repeat(100_000))
-            .unwrap_err()
-            .message
-            .contains("too long")
-    );
+    assert!(Condition::parse(&"(".repeat(60_000)).unwrap_err().message.contains("deeper"));
+    assert!(Condition::parse(&"!".repeat(60_000)).unwrap_err().message.contains("deeper"));
+    assert!(Condition::parse(&"a".repeat(100_000)).unwrap_err().message.contains("too long"));
     assert!(Condition::parse("a matches '(\\w{900}){900}'").is_err());
     assert_eq!(decide(&vec!["true"; 8000].join(" && ")), Ok(true));
 }

@@ -391,6 +391,24 @@ impl<'r, 'b> Fields<'r, 'b> {
         out
     }
 
+    /// The name and place of every attribute that was not asked for, whether it has a value or not.
+    pub(super) fn given(&self) -> Vec<(&'b str, Span)> {
+        let asked = self.asked_attributes.borrow();
+        self.body
+            .attributes()
+            .filter(|attribute| !asked.contains(&attribute.key.as_str()))
+            .map(|attribute| {
+                let span = attribute.key.span().unwrap_or_default();
+                (attribute.key.as_str(), Span::new(self.file, span))
+            })
+            .collect()
+    }
+
+    /// Whether a block of that name was written as an attribute, which [`finish`](Self::finish) reports.
+    pub(super) fn is_attribute(&self, name: &str) -> bool {
+        self.body.has_attribute(name)
+    }
+
     /// The span of the key of an attribute that [`rest`](Self::rest) answered.
     pub(super) fn key_span(&self, name: &str) -> Span {
         self.body

@@ -102,17 +102,12 @@ impl Files {
     /// When it does not exist or is no directory.
     pub fn new(directory: &Path) -> Result<Self, FilesError> {
         let path = || directory.display().to_string();
-        let root = fs::canonicalize(directory).map_err(|source| FilesError::Io {
-            path: path(),
-            source,
-        })?;
+        let root = fs::canonicalize(directory)
+            .map_err(|source| FilesError::Io { path: path(), source })?;
         if root.is_dir() {
             Ok(Self { root })
         } else {
-            Err(FilesError::NotAFile {
-                path: path(),
-                kind: "not a directory",
-            })
+            Err(FilesError::NotAFile { path: path(), kind: "not a directory" })
         }
     }
 
@@ -138,13 +133,8 @@ impl Files {
     /// # Errors
     /// When there is no such file in the directory, or it is too large.
     pub fn read(&self, path: &str, budget: &Budget) -> Result<Vec<u8>, FilesError> {
-        let failed = |source| FilesError::Io {
-            path: path.into(),
-            source,
-        };
-        let real = self
-            .resolve(path)?
-            .ok_or_else(|| FilesError::Missing { path: path.into() })?;
+        let failed = |source| FilesError::Io { path: path.into(), source };
+        let real = self.resolve(path)?.ok_or_else(|| FilesError::Missing { path: path.into() })?;
         // Asked before opening: opening a pipe would wait for its writer.
         let metadata = fs::metadata(&real).map_err(failed)?;
         check_is_file(path, &metadata)?;
@@ -173,10 +163,8 @@ impl Files {
         let Some(real) = self.resolve(path)? else {
             return Ok(false);
         };
-        let metadata = fs::metadata(&real).map_err(|source| FilesError::Io {
-            path: path.into(),
-            source,
-        })?;
+        let metadata =
+            fs::metadata(&real).map_err(|source| FilesError::Io { path: path.into(), source })?;
         check_is_file(path, &metadata).map(|()| true)
     }
 
@@ -206,10 +194,7 @@ impl Files {
         };
         let mut directories = vec![(start, pattern.prefix.clone(), pattern.prefix_segments)];
         while let Some((directory, relative, depth)) = directories.pop() {
-            let failed = |source| FilesError::Io {
-                path: relative.clone(),
-                source,
-            };
+            let failed = |source| FilesError::Io { path: relative.clone(), source };
             if !directory.is_dir() {
                 continue;
             }
@@ -255,10 +240,7 @@ impl Files {
 
     fn resolve_below(&self, base: &Path, path: &str) -> Result<Option<PathBuf>, FilesError> {
         let outside = || FilesError::Outside { path: path.into() };
-        let mut depth = base
-            .components()
-            .count()
-            .saturating_sub(self.root.components().count());
+        let mut depth = base.components().count().saturating_sub(self.root.components().count());
         for component in Path::new(path).components() {
             match component {
                 Component::Normal(_) => depth += 1,
@@ -271,51 +253,31 @@ impl Files {
         }
         let full = base.join(path);
         let confine = |real: PathBuf| {
-            if real.starts_with(&self.root) {
-                Ok(real)
-            } else {
-                Err(outside())
-            }
+            if real.starts_with(&self.root) { Ok(real) } else { Err(outside()) }
         };
         match fs::canonicalize(&full) {
             Ok(real) => confine(real).map(Some),
             Err(error) if is_absence(&error) => {
                 // What lies behind a link that leads out must not even be told to be absent.
-                let nearest = full
-                    .ancestors()
-                    .skip(1)
-                    .find_map(|dir| fs::canonicalize(dir).ok());
+                let nearest = full.ancestors().skip(1).find_map(|dir| fs::canonicalize(dir).ok());
                 nearest.map(confine).transpose()?;
                 Ok(None)
             }
-            Err(source) => Err(FilesError::Io {
-                path: path.into(),
-                source,
-            }),
+            Err(source) => Err(FilesError::Io { path: path.into(), source }),
         }
     }
 }
 
 fn is_absence(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn check_is_file(path: &str, metadata: &fs::Metadata) -> Result<(), FilesError> {
     if metadata.is_file() {
         return Ok(());
     }
-    let kind = if metadata.is_dir() {
-        "a directory"
-    } else {
-        "a device or pipe"
-    };
-    Err(FilesError::NotAFile {
-        path: path.into(),
-        kind,
-    })
+    let kind = if metadata.is_dir() { "a directory" } else { "a device or pipe" };
+    Err(FilesError::NotAFile { path: path.into(), kind })
 }
 
 /// A pattern of `fileset`, ready to match paths.
@@ -347,17 +309,8 @@ impl Pattern {
         }
         let plain = |segment: &&str| !segment.contains(['*', '?', '[', '{', '}', '\\']);
         let directories = segments.len().saturating_sub(1);
-        let prefix_segments = segments
-            .iter()
-            .take(directories)
-            .take_while(|s| plain(s))
-            .count();
-        let prefix = segments
-            .iter()
-            .take(prefix_segments)
-            .copied()
-            .collect::<Vec<_>>()
-            .join("/");
+        let prefix_segments = segments.iter().take(directories).take_while(|s| plain(s)).count();
+        let prefix = segments.iter().take(prefix_segments).copied().collect::<Vec<_>>().join("/");
         let pattern = segments.join("/");
         let endless = pattern.contains("**") || pattern.contains('{');
         let regex = translate(&pattern).map_err(wrong)?;
@@ -367,12 +320,7 @@ impl Pattern {
             .build()
             .map_err(|_| wrong("it is too complicated"))?;
         let depth = (!endless).then_some(segments.len());
-        Ok(Self {
-            regex,
-            prefix,
-            prefix_segments,
-            depth,
-        })
+        Ok(Self { regex, prefix, prefix_segments, depth })
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) const STEP_WORDS: [&str; 11] = [
     "else",
 ];
 const HOOK_WORDS: [&str; 5] = ["on_success", "on_failure", "on_cancel", "on_error", "ensure"];
+const JOB_BLOCKS: [&str; 4] = ["input", "approve", "retention", "matrix"];
 /// How many instances a `for_each` or `matrix` may have.
 const MAX_INSTANCES: usize = 1000;
 
@@ -50,8 +51,8 @@ pub(super) struct Known<'k> {
 pub(super) struct ReadJob {
     pub(super) job: Job,
     pub(super) name_span: Span,
-    /// For each `get` with `passed`: where each name stands.
-    pub(super) passed: BTreeMap<StepId, BTreeMap<String, Span>>,
+    /// For each `get`: where it stands, and where each name of its `passed` does.
+    pub(super) gets: BTreeMap<StepId, (Span, BTreeMap<String, Span>)>,
 }
 
 /// Reads every `job`, instances expanded.
@@ -91,9 +92,9 @@ pub(super) fn jobs(
                 return;
             }
             seen.insert(full.clone(), span);
-            let mut context = JobReader { reader, known: *known, passed: BTreeMap::new() };
+            let mut context = JobReader { reader, known: *known, gets: BTreeMap::new() };
             let job = context.job(*node, scope, full, job);
-            out.push(ReadJob { job, name_span: span, passed: context.passed });
+            out.push(ReadJob { job, name_span: span, gets: context.gets });
         };
         match instances(reader, *node, scope, name) {
             Instances::One => add(None, scope),
@@ -265,7 +266,7 @@ fn too_many(reader: &Reader<'_>, count: usize, span: Span) {
 struct JobReader<'k, 'r> {
     reader: &'r Reader<'r>,
     known: Known<'k>,
-    passed: BTreeMap<StepId, BTreeMap<String, Span>>,
+    gets: BTreeMap<StepId, (Span, BTreeMap<String, Span>)>,
 }
 
 /// Where a list of steps stands; some steps may not stand everywhere.
@@ -319,7 +320,9 @@ impl JobReader<'_, '_> {
             hooks: self.hooks(&fields, scope, &|part| StepId::new(part)),
             location: fields.location(),
         };
-        if job.steps.is_empty() {
+        // Where a step is broken or misspelt, that is said already.
+        let ours = |word: &str| HOOK_WORDS.contains(&word) || JOB_BLOCKS.contains(&word);
+        if job.steps.is_empty() && node.blocks().all(|node| ours(node.word())) {
             self.reader.report(
                 Diagnostic::warning("empty-job", fields.header(), "this job has no steps")
                     .help("add a `task \"…\" { run \"exec\" { … } }`"),
@@ -577,14 +580,9 @@ impl JobReader<'_, '_> {
             ignore_paths: fields.texts("ignore_paths"),
         };
         let [(kind, kind_span), (name, name_span)] = labels?;
-        if !get.passed.is_empty() {
-            let spans = get
-                .passed
-                .iter()
-                .map(|name| (name.clone(), fields.item_span("passed", name)))
-                .collect();
-            self.passed.insert(id.clone(), spans);
-        }
+        let passed = get.passed.iter();
+        let passed = passed.map(|name| (name.clone(), fields.item_span("passed", name)));
+        self.gets.insert(id.clone(), (fields.header(), passed.collect()));
         if self.resource(kind, kind_span, name, name_span) {
             let given = get
                 .params
@@ -684,6 +682,7 @@ impl JobReader<'_, '_> {
         }
         let run = match fields.block("run") {
             Some(run) => self.known.types.command(run, fields.scope),
+            None if fields.is_attribute("run") => None,
             None => {
                 self.reader.report(
                     Diagnostic::error(
@@ -738,12 +737,10 @@ impl JobReader<'_, '_> {
         params.extend(fields.rest());
         let [(kind, span)] = label?;
         if self.known.types.require(CatalogKind::ServiceType, kind, span) {
-            let given =
-                params.keys().map(|name| (name.as_str(), fields.key_span(name))).collect();
             self.known.types.check_params(
                 CatalogKind::ServiceType,
                 kind,
-                given,
+                fields.given(),
                 fields.header(),
                 true,
             );

@@ -13,6 +13,7 @@ pub mod diagnostic;
 pub mod eval;
 pub mod expand;
 pub mod files;
+pub mod format;
 pub mod functions;
 pub mod render;
 pub mod source;

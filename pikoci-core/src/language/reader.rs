@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
             let sources = self.sources.borrow();
             let text = sources.file(suggestion.span.file).text();
             if text.get(suggestion.span.range()).is_some_and(|text| text.starts_with('"'))
-                && !suggestion.replacement.starts_with('"')
+                && suggestion.replacement.chars().all(|c| c.is_alphanumeric() || "-_./:".contains(c))
             {
                 suggestion.replacement = format!("\"{}\"", suggestion.replacement);
             }
@@ -103,11 +103,6 @@ impl<'a> Reader<'a> {
         (file, parsed.body)
     }
 
-    /// The name of a file of this reading.
-    pub(super) fn file_name(&self, file: FileId) -> String {
-        self.sources.borrow().file(file).name().to_owned()
-    }
-
     /// Adds a text that is no pipeline, such as an argument, for diagnostics to point at.
     pub(super) fn add_source(&self, name: &str, text: &str) -> FileId {
         self.sources.borrow_mut().add(name, text)
@@ -150,12 +145,13 @@ impl<'a> Reader<'a> {
                     "wrong-labels",
                     node.header_span(),
                     format!(
-                        "`{word}` takes {} and has {count}",
+                        "`{word}` takes {} and has {}",
                         match N {
                             0 => "no label".to_owned(),
                             1 => "one label".to_owned(),
                             n => format!("{n} labels"),
-                        }
+                        },
+                        if count == 0 { "none".to_owned() } else { count.to_string() }
                     ),
                 )
                 .help(format!("write `{word}{pattern} {{ … }}`")),

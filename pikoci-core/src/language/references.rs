@@ -36,9 +36,9 @@ pub(super) fn check(
     for read in &mut jobs {
         repeated_gets(reader, read);
         let own_name = read.job.name.clone();
-        let spans = std::mem::take(&mut read.passed);
+        let spans = std::mem::take(&mut read.gets);
         for_each_get(&mut read.job.steps, &mut read.job.hooks, &mut |id, get| {
-            let Some(spans) = spans.get(id) else { return };
+            let Some((_, spans)) = spans.get(id) else { return };
             let mut resolved: Vec<String> = Vec::new();
             for name in &get.passed {
                 let Some(span) = spans.get(name).copied() else { continue };
@@ -88,7 +88,7 @@ pub(super) fn check(
             }
             get.passed = resolved;
         });
-        read.passed = spans;
+        read.gets = spans;
     }
     cycles(reader, &jobs);
     notification_jobs(reader, pipeline, notification_spans, &names);
@@ -99,14 +99,15 @@ pub(super) fn check(
 fn repeated_gets(reader: &Reader<'_>, read: &ReadJob) {
     let mut seen = BTreeMap::new();
     for (step, get) in read.job.gets() {
-        if let Some(first) = seen.insert(get.name.clone(), step.location.clone()) {
+        let span = read.gets.get(&step.id).map_or(read.name_span, |(span, _)| *span);
+        if let Some(first) = seen.insert(&get.name, span) {
             reader.report(
                 Diagnostic::error(
                     "duplicate-get",
-                    read.name_span,
+                    span,
                     format!("the job `{}` gets `{}` twice", read.job.name, get.name),
                 )
-                .label(format!("at {first} and at {}", step.location))
+                .other(first, "the first time is here")
                 .help("one get is enough: what it fetched stays for the steps behind it"),
             );
         }
@@ -190,8 +191,8 @@ fn cycles(reader: &Reader<'_>, jobs: &[ReadJob]) {
                         path[from..].iter().map(|(at, _)| jobs[*at].job.name.as_str()).collect();
                     circle.push(jobs[up].job.name.as_str());
                     let read = &jobs[up];
-                    let mut spans = read.passed.values().flatten();
-                    let span = spans.next().map_or(read.name_span, |(_, span)| *span);
+                    let mut spans = read.gets.values().flat_map(|(_, passed)| passed.values());
+                    let span = spans.next().copied().unwrap_or(read.name_span);
                     reader.report(
                         Diagnostic::error(
                             "passed-cycle",

@@ -10,6 +10,7 @@ use super::eval::Scope;
 use super::fields::{Fields, Node, with_suggestion};
 use super::reader::Reader;
 use super::source::Span;
+use super::suggest::{closest, name_list};
 use crate::catalog::{CatalogKind, ParamSpec};
 use crate::pipeline::{
     CommandBlock, NotificationTypeDecl, Pipeline, ReadyCheck, ResourceTypeDecl, RunnerTypeDecl,
@@ -289,11 +290,11 @@ impl<'r> TypeDecls<'r> {
                 format!("there is no built-in {} `{name}`", kind.block()),
             );
             let names: Vec<&str> = catalog.iter(kind).map(|(name, _)| name).collect();
-            let diagnostic = match super::suggest::closest(name, names.iter().copied()) {
+            let diagnostic = match closest(name, names.iter().copied()) {
                 Some(best) => diagnostic
                     .help(format!("did you mean `pikoci://{best}`?"))
                     .suggest(span, format!("\"pikoci://{best}\"")),
-                None => diagnostic.help(format!("there is {}", names.join(", "))),
+                None => diagnostic.help(format!("there is {}", name_list(names, 24))),
             };
             self.reader.report(diagnostic);
             return None;
@@ -432,13 +433,13 @@ impl<'r> TypeDecls<'r> {
         let label = self.reader.labels(node, ["RUNNER"]);
         // Runners take maps such as `env` as a block, too.
         let mut params = fields.rest();
-        if fields.block("env").is_some() {
+        let mut given = fields.given();
+        if let Some(env) = fields.block("env") {
+            given.push(("env", env.word_span()));
             params.insert("env".into(), Value::Object(fields.object("env")));
         }
         let [(runner, span)] = label?;
         if self.require(CatalogKind::RunnerType, runner, span) {
-            let given =
-                params.keys().map(|name| (name.as_str(), fields.key_span(name))).collect();
             // The override of a type says only what is different.
             let whole = node.word() != "runner";
             self.check_params(CatalogKind::RunnerType, runner, given, fields.header(), whole);
@@ -484,13 +485,13 @@ impl<'r> TypeDecls<'r> {
             span,
             format!("there is no {what} `{name}`"),
         );
-        diagnostic = match super::suggest::closest(name, quoted.iter().copied()) {
+        diagnostic = match closest(name, quoted.iter().copied()) {
             Some(best) => diagnostic
                 .help(format!("did you mean `{best}`?"))
                 .suggest(span, format!("\"{best}\"")),
             None => diagnostic
                 .help(format!("declare it with `{} \"{name}\" {{ … }}`", kind.block()))
-                .help(format!("there is {}", quoted.join(", "))),
+                .help(format!("there is {}", name_list(quoted.iter().copied(), 24))),
         };
         self.reader.report(diagnostic);
         false
@@ -533,9 +534,11 @@ impl<'r> TypeDecls<'r> {
             CatalogKind::RunnerType => "runner",
             other => other.block(),
         };
+        let mut meant: Vec<&str> = Vec::new();
         if let Some(accepted) = &spec.accepted {
             for (param, span) in &given {
                 if !accepted.iter().any(|known| known == param) {
+                    meant.extend(closest(param, accepted.iter().map(String::as_str)));
                     self.reader.report(with_suggestion(
                         Diagnostic::error(
                             "unknown-parameter",
@@ -550,7 +553,10 @@ impl<'r> TypeDecls<'r> {
             }
         }
         for required in spec.required.iter().filter(|_| whole) {
-            if !given.iter().any(|(param, _)| param == required) {
+            // One that is only misspelt was reported already.
+            if !given.iter().any(|(param, _)| param == required)
+                && !meant.contains(&required.as_str())
+            {
                 self.reader.report(
                     Diagnostic::error(
                         "missing-parameter",

@@ -179,9 +179,9 @@ fn secret(
     let params = fields.rest();
     if found {
         // `key` also goes to types for which it is a parameter (`env`).
-        let given = params.keys().map(|name| (name.as_str(), fields.key_span(name)));
-        let given = given.chain(key.is_some().then(|| ("key", fields.key_span("key"))));
-        types.check_secret_params(secret_type, given.collect(), fields.header());
+        let mut given = fields.given();
+        given.extend(key.is_some().then(|| ("key", fields.key_span("key"))));
+        types.check_secret_params(secret_type, given, fields.header());
     }
     fields.finish();
     Some(SecretRef { secret_type: secret_type.to_owned(), params, key })
@@ -226,6 +226,10 @@ fn check_chain(
         };
         steps += 1;
         if name == start {
+            if path.iter().any(|other| *other < name) {
+                // Told once for the whole circle, at the first of its names.
+                return;
+            }
             path.push(name);
             reader.report(
                 Diagnostic::error(

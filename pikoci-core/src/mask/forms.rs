@@ -92,10 +92,7 @@ fn json(text: &str, out: &mut BTreeSet<Vec<u8>>) {
         out.insert(ascii.into_bytes());
     }
     if plain.contains(['<', '>', '&']) {
-        let html = plain
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e")
-            .replace('&', "\\u0026");
+        let html = plain.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
         out.insert(html.into_bytes());
     }
 }

@@ -35,13 +35,8 @@ fn each_form_of_a_secret_is_masked() {
         secret.to_owned(),
         serde_json::to_string(secret).unwrap(),
         serde_json::to_string(secret).unwrap().replace('/', "\\/"),
-        serde_json::to_string(secret)
-            .unwrap()
-            .replace('ö', "\\u00f6"),
-        serde_json::to_string(secret)
-            .unwrap()
-            .replace('<', "\\u003c")
-            .replace('>', "\\u003e"),
+        serde_json::to_string(secret).unwrap().replace('ö', "\\u00f6"),
+        serde_json::to_string(secret).unwrap().replace('<', "\\u003c").replace('>', "\\u003e"),
         form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
         "p%40ss%22w%27%C3%B6%2Frd%3C1%3E%20%5C%24x".to_owned(),
         "p%40ss%22w%27%c3%b6%2frd%3c1%3e%20%5c%24x".to_owned(),
@@ -53,10 +48,7 @@ fn each_form_of_a_secret_is_masked() {
     ] {
         let shown = masker.redact(&text);
         assert!(shown.contains(MASK), "{text} gives {shown}");
-        assert!(
-            !shown.contains("ss") && !shown.contains("rd"),
-            "{text} gives {shown}"
-        );
+        assert!(!shown.contains("ss") && !shown.contains("rd"), "{text} gives {shown}");
     }
 }
 
@@ -69,10 +61,7 @@ fn base64_is_masked_at_every_alignment() {
             for engine in [&STANDARD, &URL_SAFE] {
                 let text = engine.encode(format!("{before}{secret}{after}"));
                 let shown = masker.redact(&text).into_owned();
-                assert!(
-                    shown.contains(MASK),
-                    "{before}|{after}: {text} gives {shown}"
-                );
+                assert!(shown.contains(MASK), "{before}|{after}: {text} gives {shown}");
                 let rest = shown.replace(MASK, "").trim_end_matches('=').len();
                 let around = (before.len() + after.len()) * 8 / 6 + 4;
                 assert!(rest <= around, "{before}|{after}: {text} gives {shown}");
@@ -124,10 +113,7 @@ fn the_longest_secret_wins() {
     let masker = masker(&["abcd", "abcdef"]);
     assert_eq!(masker.redact("xabcdefx abcdex"), "x***x ***ex");
     for cut in 0..16 {
-        assert_eq!(
-            streamed(&masker, b"xabcdefx abcdex", &[cut]),
-            b"x***x ***ex"
-        );
+        assert_eq!(streamed(&masker, b"xabcdefx abcdex", &[cut]), b"x***x ***ex");
     }
 }
 
@@ -135,11 +121,7 @@ fn the_longest_secret_wins() {
 fn a_long_secret_is_masked_in_pieces() {
     let secret: String = (0..9000).map(|n| format!("{n};")).collect();
     let shown = masker(&[&secret]).redact(&secret).into_owned();
-    assert!(
-        shown.replace(MASK, "").len() <= 8,
-        "left: {}",
-        shown.replace(MASK, "")
-    );
+    assert!(shown.replace(MASK, "").len() <= 8, "left: {}", shown.replace(MASK, ""));
 }
 
 #[test]

@@ -45,12 +45,7 @@ impl Run<'_> {
     }
 
     /// One check, told as a step.
-    async fn check(
-        &self,
-        check: &MissingCheck,
-        scope: &Scope,
-        stop: &Stop,
-    ) -> Work<Vec<Version>> {
+    async fn check(&self, check: &MissingCheck, scope: &Scope, stop: &Stop) -> Work<Vec<Version>> {
         let resource = self.resource(&check.kind, &check.name)?;
         let (id, title) = (check.step(), check.title());
         let found = Mutex::new(Vec::new());
@@ -68,11 +63,14 @@ impl Run<'_> {
             async move {
                 let mut io = Output::new(&self.recorder, id.clone());
                 let work = async {
-                    let mut bench =
-                        self.bench(id, title, &resource.location, scope, &mut io, &own);
-                    let kind = self.host.types.resource_types.get(&check.kind).ok_or_else(|| {
-                        Outcome::errored(format!("there is no resource type `{}` here", check.kind))
-                    })?;
+                    let mut bench = self.bench(id, title, &resource.location, scope, &mut io, &own);
+                    let kind =
+                        self.host.types.resource_types.get(&check.kind).ok_or_else(|| {
+                            Outcome::errored(format!(
+                                "there is no resource type `{}` here",
+                                check.kind
+                            ))
+                        })?;
                     self.use_cache(resource, &mut bench.context)?;
                     let mut run = bench.step();
                     let params = self

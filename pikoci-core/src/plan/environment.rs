@@ -155,7 +155,10 @@ mod tests {
         }
     }
 
-    fn set(inputs: Vec<JobInput>, given: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
+    fn set(
+        inputs: Vec<JobInput>,
+        given: &[(&str, &str)],
+    ) -> Result<BTreeMap<String, String>, String> {
         let mut job = job("test", Vec::new());
         job.inputs = inputs;
         let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -167,7 +170,10 @@ mod tests {
     fn inputs_have_defaults_and_both_spellings() {
         let with_default = JobInput { default: Some(Value::from(3)), ..input("run-count") };
         let vars = set(vec![with_default.clone()], &[]).unwrap();
-        assert_eq!((vars["INPUT_run-count"].as_str(), vars["INPUT_RUN_COUNT"].as_str()), ("3", "3"));
+        assert_eq!(
+            (vars["INPUT_run-count"].as_str(), vars["INPUT_RUN_COUNT"].as_str()),
+            ("3", "3")
+        );
         assert_eq!(set(vec![with_default], &[("run-count", "5")]).unwrap()["INPUT_RUN_COUNT"], "5");
     }
 
@@ -178,17 +184,33 @@ mod tests {
         let choice = JobInput { options: vec!["a".into(), "b".into()], ..input("c") };
         let several = JobInput { multiple: true, ..choice.clone() };
         for (inputs, given, problem) in [
-            (vec![input("x")], &[][..], Some("input `x` has no default, and no value was given for it")),
-            (vec![input("x")], &[("x", "1"), ("y", "1")], Some("job `test` has no input `y`; it has `x`")),
+            (
+                vec![input("x")],
+                &[][..],
+                Some("input `x` has no default, and no value was given for it"),
+            ),
+            (
+                vec![input("x")],
+                &[("x", "1"), ("y", "1")],
+                Some("job `test` has no input `y`; it has `x`"),
+            ),
             (vec![], &[("y", "1")], Some("job `test` takes no input, but `y` was given")),
             (vec![number.clone()], &[("n", "1.5")], None),
             (vec![number], &[("n", "one")], Some("input `n` is `one`, which is not a number")),
             (vec![flag.clone()], &[("f", "false")], None),
             (vec![flag], &[("f", "no")], Some("input `f` is `no`, which is not `true` or `false`")),
             (vec![choice.clone()], &[("c", "b")], None),
-            (vec![choice], &[("c", "a,b")], Some("input `c` is `a,b`, which is not one of its options: a, b")),
+            (
+                vec![choice],
+                &[("c", "a,b")],
+                Some("input `c` is `a,b`, which is not one of its options: a, b"),
+            ),
             (vec![several.clone()], &[("c", "a, b")], None),
-            (vec![several], &[("c", "a,z")], Some("input `c` is `z`, which is not one of its options: a, b")),
+            (
+                vec![several],
+                &[("c", "a,z")],
+                Some("input `c` is `z`, which is not one of its options: a, b"),
+            ),
         ] {
             assert_eq!(set(inputs, given).err().as_deref(), problem, "{given:?}");
         }

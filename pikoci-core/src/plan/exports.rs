@@ -69,9 +69,8 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, ExportsError> {
     if bytes.len() > MAX_EXPORTS_BYTES {
         return Err(ExportsError::TooLarge);
     }
-    let line_of = |offset: usize| {
-        1 + bytes.iter().take(offset).filter(|byte| **byte == b'\n').count()
-    };
+    let line_of =
+        |offset: usize| 1 + bytes.iter().take(offset).filter(|byte| **byte == b'\n').count();
     let text = std::str::from_utf8(bytes)
         .map_err(|error| ExportsError::NotText { line: line_of(error.valid_up_to()) })?;
     if let Some(offset) = text.find('\0') {

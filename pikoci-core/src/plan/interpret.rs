@@ -158,9 +158,7 @@ impl Run<'_> {
     async fn end(&self, job: &Job, outcome: Outcome, scope: &Scope) -> Outcome {
         self.stop_services().await;
         self.send_notifications(job, &outcome, scope).await;
-        if let Err(problem) =
-            guarded(|| self.host.journal.build_finished(self.spec.context.id))
-        {
+        if let Err(problem) = guarded(|| self.host.journal.build_finished(self.spec.context.id)) {
             tracing::warn!(build = %self.spec.context.name, %problem, "the journal was not closed");
         }
         outcome
@@ -180,7 +178,7 @@ impl Run<'_> {
             Some(timeout) => format!("job timed out after {}", exact(timeout)),
             None => String::new(),
         };
-        let steps = self.sequence(&job.steps, AfterFailure::Skip, scope, &own);
+        let steps = Box::pin(self.sequence(&job.steps, AfterFailure::Skip, scope, &own));
         let limited = own.limited(job.timeout, reason, steps).await;
         if limited.timed_out {
             Outcome::failed(reason())
@@ -212,7 +210,7 @@ impl Run<'_> {
             let outcome = if services > 0 {
                 let (services, others) = rest.split_at(services);
                 rest = others;
-                self.start_services(services, scope, stop).await
+                Box::pin(self.start_services(services, scope, stop)).await
             } else {
                 rest = others;
                 self.step(first, scope, stop).await.blame(&first.title())
@@ -276,32 +274,34 @@ impl Run<'_> {
         })
     }
 
-    /// What one attempt of a step does.
+    /// What one attempt of a step does. Each kind is boxed, or the future of any
+    /// step would be as large as all of them together.
     async fn work(&self, step: &Step, scope: &mut Scope, stop: &Stop) -> Outcome {
         match &step.kind {
             StepKind::Get(_) | StepKind::Task(_) | StepKind::Put(_) | StepKind::Notify(_) => {
-                self.leaf(step, scope, stop).await
+                Box::pin(self.leaf(step, scope, stop)).await
             }
             // Only a sequence runs services, with their neighbours; one that
             // stands alone is a sequence of one.
             StepKind::Service(_) => {
-                self.start_services(std::slice::from_ref(step), scope, stop).await
+                Box::pin(self.start_services(std::slice::from_ref(step), scope, stop)).await
             }
             StepKind::InParallel { limit, fail_fast, steps } => {
-                self.in_parallel(*limit, *fail_fast, steps, scope, stop).await
+                Box::pin(self.in_parallel(*limit, *fail_fast, steps, scope, stop)).await
             }
             StepKind::Do { steps } => {
-                self.sequence(steps, AfterFailure::Skip, scope, stop).await
+                Box::pin(self.sequence(steps, AfterFailure::Skip, scope, stop)).await
             }
             StepKind::Try { steps } => {
-                let mut outcome = self.sequence(steps, AfterFailure::GoOn, scope, stop).await;
+                let mut outcome =
+                    Box::pin(self.sequence(steps, AfterFailure::GoOn, scope, stop)).await;
                 if matches!(outcome.status, Status::Failed | Status::Errored) {
                     outcome.status = Status::Warning;
                 }
                 outcome
             }
             StepKind::If { branches, otherwise } => {
-                self.branch(branches, otherwise, scope, stop).await
+                Box::pin(self.branch(branches, otherwise, scope, stop)).await
             }
         }
     }
@@ -371,12 +371,12 @@ impl Run<'_> {
         })
         .await;
         let own = stop.child();
+        // Boxed, for it is handed on several times and is large.
+        let work = Box::pin(work(own.clone()));
         let after = || format!("timed out after {}", exact(attempt.timeout.unwrap_or_default()));
-        let limited = own
-            .limited(attempt.timeout, || format!("`{}` {}", attempt.name, after()), work(own.clone()))
-            .await;
-        let outcome =
-            if limited.timed_out { Outcome::failed(after()) } else { limited.output };
+        let limited =
+            own.limited(attempt.timeout, || format!("`{}` {}", attempt.name, after()), work).await;
+        let outcome = if limited.timed_out { Outcome::failed(after()) } else { limited.output };
         let retry = matches!(outcome.status, Status::Failed | Status::Errored)
             && attempt.number < attempt.of
             && !stop.is_cancelled();

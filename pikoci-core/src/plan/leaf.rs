@@ -44,6 +44,7 @@ impl<'r> Run<'r> {
     /// Awaits the work of a leaf: a panic, a cancellation and one that never
     /// comes back become outcomes.
     pub(super) async fn settle(&self, stop: &Stop, work: impl Future<Output = Work>) -> Outcome {
+        let work = Box::pin(work);
         let work = unwound(async { work.await.err().unwrap_or_else(Outcome::succeeded) });
         let Some(mut outcome) = stop.bounded(self.host.grace, work).await else {
             return Outcome::errored(format!(
@@ -232,13 +233,9 @@ impl<'r> Run<'r> {
         says: &Attributes,
         mut bench: Bench<'_, '_>,
     ) -> Work {
-        let kind =
-            self.host.types.notification_types.get(&notification.kind).ok_or_else(|| {
-                Outcome::errored(format!(
-                    "there is no notification type `{}` here",
-                    notification.kind
-                ))
-            })?;
+        let kind = self.host.types.notification_types.get(&notification.kind).ok_or_else(|| {
+            Outcome::errored(format!("there is no notification type `{}` here", notification.kind))
+        })?;
         let mut says = says.clone();
         if let Some(message) = &notification.message {
             says.entry("message".into()).or_insert_with(|| message.clone());
@@ -262,23 +259,22 @@ impl<'r> Run<'r> {
         for input in &task.inputs {
             let path = expand(input, &|name| scope.lookup(name));
             if !self.exists(&path)? {
-                return Err(Outcome::errored(format!("the declared input `{path}` does not exist")));
+                return Err(Outcome::errored(format!(
+                    "the declared input `{path}` does not exist"
+                )));
             }
         }
         let mut resolver = self.resolver();
         if !task.env.is_empty() {
-            let env = resolver
-                .expanded(&task.env, &mut bench.step())
-                .await
-                .map_err(Outcome::broken)?;
+            let env =
+                resolver.expanded(&task.env, &mut bench.step()).await.map_err(Outcome::broken)?;
             for (name, value) in env.iter() {
                 bench.context.env.0.insert(name.to_owned(), value.to_text().unwrap_or_default());
             }
         }
         if let Some(dir) = &task.dir {
             let dir = Attributes::from([("dir".to_owned(), dir.clone())]);
-            let dir =
-                resolver.expanded(&dir, &mut bench.step()).await.map_err(Outcome::broken)?;
+            let dir = resolver.expanded(&dir, &mut bench.step()).await.map_err(Outcome::broken)?;
             if let Some(dir) = dir.text("dir") {
                 bench.context.workdir = self.host.workspace.directory(&dir).map_err(|error| {
                     Outcome::errored(format!("the task cannot run in `{dir}`: {error}"))

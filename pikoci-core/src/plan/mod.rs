@@ -133,6 +133,6 @@ pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken)
     interpret::run(build, host, cancel).await
 }
 
-pub use leaf::cache_key;
 pub use exports::{ExportsError, MAX_EXPORTS_BYTES, parse as parse_exports};
+pub use leaf::cache_key;
 pub use resolve::{expand, resolve};

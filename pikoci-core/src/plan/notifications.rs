@@ -29,7 +29,8 @@ impl Run<'_> {
             {
                 continue;
             }
-            let id = StepId::new(format!("notification.{}.{}", notification.kind, notification.name));
+            let id =
+                StepId::new(format!("notification.{}.{}", notification.kind, notification.name));
             let title = format!("notify {}", notification.name);
             let attempt = Attempt {
                 id: &id,

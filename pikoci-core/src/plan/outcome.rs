@@ -1,8 +1,8 @@
 //! How a step ended, and why.
 
-use crate::pipeline::{Step, StepKind};
 use crate::event::StepType;
 use crate::name::StepId;
+use crate::pipeline::{Step, StepKind};
 use crate::status::Status;
 use crate::traits::{TypeError, TypeErrorKind};
 

@@ -1,7 +1,7 @@
 //! `in_parallel`: steps at the same time.
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream;
+use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::environment::Scope;
 use super::interpret::Run;

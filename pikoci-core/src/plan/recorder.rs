@@ -133,10 +133,8 @@ impl StepIo for Output<'_> {
             OutputStream::Engine => 2,
         };
         let recorder = self.recorder;
-        let held = self.streams[slot].get_or_insert_with(|| Stream {
-            mask: recorder.masker.stream(),
-            cut: BytesMut::new(),
-        });
+        let held = self.streams[slot]
+            .get_or_insert_with(|| Stream { mask: recorder.masker.stream(), cut: BytesMut::new() });
         let masked = held.mask.push(chunk);
         let whole = held.join(masked);
         emit(recorder, &self.step, stream, whole).await;

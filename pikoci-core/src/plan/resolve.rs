@@ -147,7 +147,9 @@ impl<'a> Resolver<'a> {
                 }
                 let value = if value.is_deferred() {
                     force(value, &self.fetched).map_err(|problem| {
-                        TypeError::errored(format!("the value of `{name}` cannot be made: {problem}"))
+                        TypeError::errored(format!(
+                            "the value of `{name}` cannot be made: {problem}"
+                        ))
                     })?
                 } else {
                     value.clone()
@@ -167,7 +169,10 @@ impl<'a> Resolver<'a> {
     ) -> Result<Value, TypeError> {
         let errored = |problem: String| TypeError::errored(format!("variable `{name}`: {problem}"));
         if behind.iter().any(|waiting| waiting == name) {
-            return Err(errored(format!("its secret needs itself: {} -> {name}", behind.join(" -> "))));
+            return Err(errored(format!(
+                "its secret needs itself: {} -> {name}",
+                behind.join(" -> ")
+            )));
         }
         if behind.len() == MAX_CHAIN {
             return Err(errored(format!("more than {MAX_CHAIN} secrets stand behind one another")));
@@ -223,7 +228,12 @@ fn pick<'a>(secret: &SecretRef, fields: &'a SecretFields) -> Result<&'a str, Str
         None => match fields.len() {
             0 => return Err("its secret is empty".into()),
             1 => fields.values().next().ok_or("its secret is empty")?,
-            _ => return Err(format!("its secret has several fields; set `key` to one of {}", names())),
+            _ => {
+                return Err(format!(
+                    "its secret has several fields; set `key` to one of {}",
+                    names()
+                ));
+            }
         },
     };
     Ok(value.expose_secret())
@@ -247,7 +257,8 @@ fn typed(variable: &Variable, text: &str) -> Result<Value, String> {
             _ => Err("its secret is neither `true` nor `false`".into()),
         },
         VariableType::Any => {
-            Ok(serde_json::from_str(text).map_or_else(|_| text.into(), |json| Value::from_json(&json)))
+            Ok(serde_json::from_str(text)
+                .map_or_else(|_| text.into(), |json| Value::from_json(&json)))
         }
     }
 }
@@ -274,9 +285,7 @@ fn force(value: &Value, secrets: &BTreeMap<String, Value>) -> Result<Value, Stri
                 let parts = all(parts)?;
                 Ok(Value::String(parts.iter().filter_map(Value::to_text).collect()))
             }
-            Deferred::Call { function, arguments } => {
-                call(function, &all(arguments)?)
-            }
+            Deferred::Call { function, arguments } => call(function, &all(arguments)?),
         },
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(value.clone()),
     }

@@ -63,8 +63,7 @@ impl Run<'_> {
         for step in steps {
             let StepKind::Service(service) = &step.kind else { continue };
             if !whole.is_ok() || stop.is_cancelled() {
-                let reason =
-                    if stop.is_cancelled() { stop.reason() } else { reason_of(&whole) };
+                let reason = if stop.is_cancelled() { stop.reason() } else { reason_of(&whole) };
                 self.skip(step, &reason).await;
                 continue;
             }
@@ -182,16 +181,13 @@ impl Run<'_> {
         context.detached = true;
         let params = self
             .resolver()
-            .expanded(
-                &service.params,
-                &mut StepRun { context: &context, io, cancel: stop.token() },
-            )
+            .expanded(&service.params, &mut StepRun { context: &context, io, cancel: stop.token() })
             .await
             .map_err(Outcome::broken)?;
-        let file = self.output_file(&mut context)?;
         guarded_work("the service cannot be written to the journal", || {
             self.host.journal.service_starting(&self.record(step, service, scope))
         })?;
+        let file = self.output_file(&mut context);
         // From here on it is stopped, whatever comes of the start.
         let started = Arc::new(Started {
             step: step.clone(),
@@ -201,13 +197,10 @@ impl Run<'_> {
             scope: Mutex::new(scope.fork()),
         });
         *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&started));
-        self.services
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&started));
-        let told = kind
-            .start(&mut StepRun { context: &context, io, cancel: stop.token() }, &params)
-            .await;
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&started));
+        let file = file?;
+        let told =
+            kind.start(&mut StepRun { context: &context, io, cancel: stop.token() }, &params).await;
         // Read whatever happened, because reading removes the file.
         let written = self.host.workspace.take_output_file(&file, MAX_EXPORTS_BYTES);
         let mut exports = told.map_err(Outcome::broken)?.exports;

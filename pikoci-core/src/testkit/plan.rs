@@ -7,8 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::script::{
-    Calls, ScriptedNotification, ScriptedResource, ScriptedRunner, ScriptedSecret,
-    ScriptedService,
+    Calls, ScriptedNotification, ScriptedResource, ScriptedRunner, ScriptedSecret, ScriptedService,
 };
 use super::world::{ManualClock, MemoryEvents, MemoryJournal, MemoryWorkspace};
 use crate::clock::Clock as _;
@@ -74,7 +73,11 @@ pub fn get(name: &str) -> Step {
 
 /// A put to the resource of that name and of type `scripted`.
 pub fn put(name: &str) -> Step {
-    step(StepKind::Put(Put { kind: "scripted".into(), name: name.into(), params: Attributes::new() }))
+    step(StepKind::Put(Put {
+        kind: "scripted".into(),
+        name: name.into(),
+        params: Attributes::new(),
+    }))
 }
 
 /// A service of that type.
@@ -157,12 +160,7 @@ pub fn add_hook(hooks: &mut Hooks, kind: &str, body: HookBody, fail_build: bool)
         "ensure" => &mut hooks.ensure,
         other => panic!("`{other}` is no hook"),
     };
-    list.push(Hook {
-        id: StepId::new(kind),
-        body,
-        fail_build,
-        location: Location::default(),
-    });
+    list.push(Hook { id: StepId::new(kind), body, fail_build, location: Location::default() });
 }
 
 /// A hook's body that is a command which the runner `scripted` plays by name.

@@ -407,11 +407,7 @@ impl ServiceType for ScriptedService {
         Ok(ServiceStarted { exports: self.exports.clone() })
     }
 
-    async fn ready(
-        &self,
-        step: &mut StepRun<'_>,
-        params: &Params,
-    ) -> Result<Readiness, TypeError> {
+    async fn ready(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Readiness, TypeError> {
         match self.play("ready", step, &[params]).await {
             Ok(()) => Ok(Readiness::Ready),
             Err(error) if error.exit_code.is_some() => Ok(Readiness::NotYet(error.message)),

@@ -114,10 +114,9 @@ impl MemoryWorkspace {
     }
 
     fn inside(path: &str) -> std::io::Result<()> {
-        let leads_out =
-            Path::new(path).components().any(|part| {
-                !matches!(part, Component::Normal(_) | Component::CurDir)
-            });
+        let leads_out = Path::new(path)
+            .components()
+            .any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
         if leads_out {
             return Err(Error::new(
                 ErrorKind::InvalidInput,

@@ -83,7 +83,7 @@ pub(crate) struct OnePipeline {
     #[arg(value_name = "FILE|DIR")]
     path: Option<PathBuf>,
     /// The same as a flag
-    #[arg(short, long = "pipeline", alias = "pipeline-config", value_name = "FILE|DIR")]
+    #[arg(short = 'p', long = "pipeline", alias = "pipeline-config", value_name = "FILE|DIR")]
     flag: Option<PathBuf>,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Pipelines {
     #[arg(value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
     /// The same as a flag
-    #[arg(short, long = "pipeline", alias = "pipeline-config", value_name = "FILE|DIR")]
+    #[arg(short = 'p', long = "pipeline", alias = "pipeline-config", value_name = "FILE|DIR")]
     flags: Vec<PathBuf>,
 }
 
@@ -158,23 +158,18 @@ pub(crate) struct Fmt {
     pub(crate) stdin: bool,
 }
 
-/// How results are printed.
+/// How results are printed: for people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
     Text,
-    /// For programs.
     Json,
 }
 
-/// How a graph is printed.
+/// How a graph is printed: for Graphviz, for Mermaid or as a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GraphFormat {
-    /// Graphviz.
     Dot,
-    /// Mermaid.
     Mermaid,
-    /// A picture.
     Svg,
 }
 
@@ -258,7 +253,7 @@ mod tests {
             ("-p x --resource git.app=", "expected TYPE.NAME=PATH"),
             ("-p x --all -j y", "cannot be used with"),
             ("-p x --output yaml", "possible values: text, json"),
-            ("-p x --jbo y", "--job"),
+            ("-p x --jobs y", "--job"),
         ] {
             let error = run(arguments).unwrap_err();
             assert!(error.contains(says), "{arguments}: {error}");
@@ -288,7 +283,7 @@ mod tests {
         };
         assert_eq!(validate.pipelines.paths().len(), 3);
         assert_eq!(validate.output, Output::Json);
-        let Ok(Pipeline::Fmt(fmt)) = pipeline("fmt a.hcl --check") else { panic!("fmt") };
+        let Ok(Pipeline::Fmt(fmt)) = pipeline("fmt -p a.hcl --check") else { panic!("fmt") };
         assert!(fmt.check && !fmt.stdin);
         assert_eq!(fmt.pipelines.paths(), [PathBuf::from("a.hcl")]);
     }

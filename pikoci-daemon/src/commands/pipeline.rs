@@ -3,6 +3,8 @@
 use pikoci_core::Pipeline;
 use pikoci_core::graph;
 use pikoci_core::language::expand as printer;
+use pikoci_core::language::format::format;
+use pikoci_core::language::source::FileId;
 
 use super::diagnostics::{Values, read_pipeline, tell, to_json, usable};
 use super::load::load;
@@ -66,7 +68,10 @@ pub(crate) fn graph(arguments: &Graph) -> Result<Exit, Stop> {
 /// Prints a pipeline with everything evaluated.
 pub(crate) fn expand(arguments: &Expand) -> Result<Exit, Stop> {
     let pipeline = read_one(&arguments.pipeline, &arguments.variables)?;
-    print(printer::expand(&pipeline).as_bytes());
+    let text = printer::expand(&pipeline);
+    // What cannot be laid out is still right.
+    let text = format(FileId::default(), &text).unwrap_or(text);
+    print(text.as_bytes());
     Ok(Exit::Success)
 }
 

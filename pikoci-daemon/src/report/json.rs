@@ -22,6 +22,8 @@ impl Report for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pikoci_core::EventKind;
+    use pikoci_core::name::StepId;
     use crate::report::testing::{Script, failing_build};
 
     #[test]
@@ -49,5 +51,48 @@ mod tests {
         {"number":0,"time":"2026-01-01T00:00:00Z","type":"step_output","step":"0","stream":"stdout","text":"a\n"}
         {"number":1,"time":"2026-01-01T00:00:00Z","type":"step_output","step":"0","stream":"stdout","base64":"/wo="}
         "#);
+    }
+
+    #[test]
+    fn every_type_and_field_that_is_printed_is_documented() {
+        let documented = include_str!("../../EVENTS.md");
+        let mut events = failing_build();
+        events.extend(every_other_type());
+        for event in events {
+            let serde_json::Value::Object(fields) = serde_json::to_value(&event).unwrap() else {
+                panic!("an event is an object");
+            };
+            let kind = fields["type"].as_str().unwrap();
+            let row = documented
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{kind}` |")))
+                .unwrap_or_else(|| panic!("`{kind}` is not documented"));
+            for field in fields.keys().filter(|it| !["number", "time", "type"].contains(&it.as_str()))
+            {
+                assert!(row.contains(&format!("`{field}`")), "`{field}` of `{kind}`");
+            }
+        }
+    }
+
+    fn every_other_type() -> Vec<Event> {
+        let mut script = Script::new();
+        let step = StepId::new("0");
+        script
+            .push(EventKind::BuildQueued { reason: "it is late".into() })
+            .push(EventKind::InputsResolved { inputs: Default::default() })
+            .push(EventKind::BuildStarted { worker: "w".into(), epoch: 1 })
+            .push(EventKind::VariableExported {
+                step: step.clone(),
+                name: "A".into(),
+                value: "b".into(),
+            })
+            .push(EventKind::VersionMade {
+                step,
+                resource: "git.app".into(),
+                version: Default::default(),
+            })
+            .push(EventKind::CancelRequested { reason: "enough".into() })
+            .output("0", b"\xff");
+        script.events()
     }
 }

@@ -16,11 +16,12 @@ impl Cleaner {
     /// Of text that overwrites itself by carriage returns the last state is
     /// shown; what is not UTF-8 becomes `U+FFFD`.
     pub(super) fn clean(&mut self, line: &[u8], out: &mut String) {
-        if self.colors.is_empty() && line.is_ascii() && !line.iter().any(|byte| is_control(*byte)) {
-            if let Ok(text) = std::str::from_utf8(line) {
-                out.push_str(text);
-                return;
-            }
+        if self.colors.is_empty()
+            && !line.iter().any(|byte| is_control(*byte) || !byte.is_ascii())
+            && let Ok(text) = std::str::from_utf8(line)
+        {
+            out.push_str(text);
+            return;
         }
         let text = String::from_utf8_lossy(line);
         out.push_str(&self.colors);

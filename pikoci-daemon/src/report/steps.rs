@@ -21,6 +21,9 @@ pub(super) const NAME_COLUMN: usize = 19;
 /// Names are aligned up to this width; longer ones push their reason aside.
 const NAME_WIDTHS: std::ops::RangeInclusive<usize> = 16..=32;
 
+/// A longer reason is cut in the summary; its step has told it whole.
+const SUMMARY_COLUMNS: usize = 120;
+
 /// A step that runs.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -301,16 +304,21 @@ impl Steps {
         out.push(' ');
         paint.add(&mut out, style::status(*status).1, status.as_str());
         out.push_str(&format!(" in {}", brief(*duration)));
-        let reason = reason.clone().filter(|reason| !reason.is_empty()).or_else(|| {
-            let first = self.failures.first().filter(|_| !status.is_ok())?;
-            Some(match &first.reason {
-                Some(reason) => format!("{}: {reason}", first.name),
-                None => first.name.clone(),
-            })
-        });
+        let whole = reason.as_deref().filter(|reason| !reason.is_empty());
+        let first = self.failures.first().filter(|_| !status.is_ok());
+        // Where the build ended as its first failure did, that is what to say.
+        let reason = match first {
+            Some(first) if whole.is_none_or(|whole| whole.contains(&first.name)) => {
+                Some(match &first.reason {
+                    Some(reason) => format!("{}: {reason}", first.name),
+                    None => first.name.clone(),
+                })
+            }
+            _ => whole.map(str::to_owned),
+        };
         if let Some(reason) = reason {
             out.push_str(": ");
-            out.push_str(&one_line(&reason));
+            out.push_str(&width::cut(&one_line(&reason), SUMMARY_COLUMNS));
         }
         out
     }
@@ -329,8 +337,13 @@ impl Steps {
             let used = 2 * row.depth + width::columns(&row.name);
             let aligned = self.name_width.max(*NAME_WIDTHS.start());
             let start = NAME_COLUMN + used.max(aligned) + 2;
+            // A skipped step only repeats what another one has told whole.
+            let details = match row.word {
+                "SKIP" => width::cut(&details, columns.saturating_sub(start).max(20)),
+                _ => details,
+            };
             let wanted = width::columns(&details);
-            if start + wanted <= columns {
+            if start + wanted <= columns || row.word == "SKIP" {
                 out.push_str(&" ".repeat(start - NAME_COLUMN - used));
                 paint.add(out, if quiet { style::DIM } else { Style::new() }, &details);
             } else {

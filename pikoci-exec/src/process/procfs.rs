@@ -3,6 +3,13 @@
 
 use std::collections::HashMap;
 
+/// How often a process that shows no environment is looked at again.
+#[cfg(target_os = "linux")]
+const EXEC_ROUNDS: usize = 8;
+/// The pause between two looks.
+#[cfg(target_os = "linux")]
+const EXEC_PAUSE: std::time::Duration = std::time::Duration::from_micros(100);
+
 /// One process, as the system shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -73,11 +80,19 @@ fn parse_stat(pid: i32, text: &[u8]) -> Option<Stat> {
     })
 }
 
-/// The environment a process was started with; empty where it may not be
-/// read, was wiped, or the process has ended.
+/// The environment a process was started with; empty where it may not be read
+/// or was wiped, `None` where the process has ended.
 #[cfg(target_os = "linux")]
-pub(super) fn environ(pid: i32) -> Vec<u8> {
-    std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+pub(super) fn environ(pid: i32) -> Option<Vec<u8>> {
+    // For a moment within exec a process has none yet.
+    for _ in 0..EXEC_ROUNDS {
+        match std::fs::read(format!("/proc/{pid}/environ")) {
+            Ok(environ) if environ.is_empty() => std::thread::sleep(EXEC_PAUSE),
+            Ok(environ) => return Some(environ),
+            Err(_) => break,
+        }
+    }
+    stat(pid).filter(|stat| !stat.ended).map(|_| Vec::new())
 }
 
 /// The children of this program, adopted ones included.
@@ -124,8 +139,8 @@ pub(super) fn stat(_pid: i32) -> Option<Stat> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn environ(_pid: i32) -> Vec<u8> {
-    Vec::new()
+pub(super) fn environ(_pid: i32) -> Option<Vec<u8>> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -23,6 +23,8 @@ pub(super) const STEP_MARK: &str = "PIKOCI_STEP";
 /// A command that ran no longer than this cannot have seen the machine run
 /// through all its pids.
 const YOUNG: Duration = Duration::from_millis(200);
+/// How often all processes are looked at until none ends while that is done.
+const LOOKS: usize = 50;
 /// How many pids are looked at one by one.
 const FEW: i32 = 200;
 /// The variable that marks the processes of one build.
@@ -105,25 +107,46 @@ impl Owned {
         }
     }
 
-    /// Its processes that have not ended.
-    pub(super) fn members(&mut self, table: &Table, adopted: &HashSet<i32>) -> Vec<Stat> {
+    /// Its processes that have not ended; `adopted` are some that are known.
+    pub(super) fn members(&mut self, adopted: &HashSet<i32>) -> Vec<Stat> {
+        for _ in 0..LOOKS {
+            match self.look(&procfs::table(), adopted) {
+                (members, false) if members.is_empty() => {}
+                (members, _) => return members,
+            }
+        }
+        Vec::new()
+    }
+
+    /// One look: its processes, and whether that is all. It may not be where
+    /// one ended, maybe handing on to another, before it could be looked at.
+    fn look(&mut self, table: &Table, adopted: &HashSet<i32>) -> (Vec<Stat>, bool) {
         let own = procfs::own_pid();
         let own_session = table.get(&own).map_or(0, |stat| stat.session);
+        let begin = |pid: i32| table.get(&pid).map(|stat| stat.start);
         let mut by_parent: HashMap<i32, Vec<i32>> = HashMap::new();
+        let mut sure = true;
+        let mut open = Vec::new();
         for stat in table.values().filter(|stat| !stat.ended) {
             by_parent.entry(stat.parent).or_default().push(stat.pid);
+            if stat.pid == own || stat.pid == 1 {
+                continue;
+            }
+            let is_its = adopted.contains(&stat.pid)
+                || self.claims(stat, begin)
+                || (stat.start >= self.since
+                    && match procfs::environ(stat.pid) {
+                        Some(environ) => self.marks(&environ),
+                        None => {
+                            sure = false;
+                            false
+                        }
+                    });
+            if is_its {
+                open.push(stat.pid);
+            }
         }
         let mut found = HashSet::new();
-        let mut open: Vec<i32> = table
-            .values()
-            .filter(|stat| !stat.ended && stat.pid != own && stat.pid != 1)
-            .filter(|stat| {
-                adopted.contains(&stat.pid)
-                    || self.claims(stat, |pid| table.get(&pid).map(|stat| stat.start))
-                    || (stat.start >= self.since && self.marks(&procfs::environ(stat.pid)))
-            })
-            .map(|stat| stat.pid)
-            .collect();
         while let Some(pid) = open.pop() {
             if pid != own && found.insert(pid) {
                 open.extend(by_parent.get(&pid).into_iter().flatten());
@@ -133,7 +156,7 @@ impl Owned {
         for stat in &members {
             self.learn(stat, own_session);
         }
-        members
+        (members, sure)
     }
 }
 
@@ -279,12 +302,16 @@ impl Registry {
             return false;
         };
         let begin = |pid| procfs::stat(pid).map(|stat| stat.start);
+        let foreign = |stat: Stat| {
+            stat.ended
+                || !(owned.claims(&stat, begin)
+                    || procfs::environ(stat.pid).is_none_or(|environ| owned.marks(&environ)))
+        };
         last >= owned.root
             && last - owned.root <= FEW
-            && (owned.root + 1..=last).filter_map(procfs::stat).all(|stat| {
-                stat.ended
-                    || !(owned.claims(&stat, begin) || owned.marks(&procfs::environ(stat.pid)))
-            })
+            && (owned.root + 1..=last).filter_map(procfs::stat).all(foreign)
+            // One that ended before it was looked at may have made another since.
+            && procfs::last_pid() == Some(last)
     }
 
     /// The processes of `id` that have not ended.
@@ -297,9 +324,8 @@ impl Registry {
             .filter(|(_, owner)| **owner == Some(id) || (owner.is_none() && last))
             .map(|(pid, _)| *pid)
             .collect();
-        let table = procfs::table();
         match self.live.get_mut(&id).or_else(|| self.left.get_mut(&id)) {
-            Some(owned) => owned.members(&table, &adopted),
+            Some(owned) => owned.members(&adopted),
             None => Vec::new(),
         }
     }
@@ -365,7 +391,7 @@ impl Registry {
         if let Some((id, _)) = all().find(|(_, owned)| owned.claims(stat, begin)) {
             return Some(*id);
         }
-        let environ = procfs::environ(stat.pid);
+        let environ = procfs::environ(stat.pid).unwrap_or_default();
         if let Some((id, _)) = all().find(|(_, owned)| owned.marks(&environ)) {
             return Some(*id);
         }

@@ -26,6 +26,9 @@ use super::output::Output;
 use super::registry::{self, BUILD_MARK, Id, OtherChildren, Owned, STEP_MARK};
 use super::tree::{self, Target};
 
+/// How many milliseconds the drop of a running command waits for the end of its root.
+const DROP_ROUNDS: usize = 200;
+
 /// A command to run.
 #[derive(Clone)]
 pub struct ProcessSpec {
@@ -208,8 +211,16 @@ impl Drop for Live {
     fn drop(&mut self) {
         if !self.over {
             tree::kill(&mut Target::Command(self.id), Some(self.root));
-            // The root is left to tokio's own reaper, so it stays known as no orphan.
+            // A killed process is gone within a moment. One that hangs in the
+            // kernel is left to tokio, and stays known as no orphan until then.
+            for _ in 0..DROP_ROUNDS {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let mut registry = registry::access();
+            registry.sweep();
             registry.finished(self.id);
             registry.abandoned(self.root);
         }

@@ -32,7 +32,7 @@ impl Target {
             Self::Marked(owned) => {
                 let mut registry = registry::access();
                 registry.sweep();
-                owned.members(&procfs::table(), &std::collections::HashSet::new())
+                owned.members(&std::collections::HashSet::new())
             }
         }
     }

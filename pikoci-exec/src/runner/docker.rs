@@ -1,5 +1,6 @@
 //! The `docker` runner: a script in a container, by Docker or Podman.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,13 +62,26 @@ const REMOVE_PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct DockerRunner {
     environment: Arc<EnvironmentPolicy>,
+    client: BTreeMap<OsString, OsString>,
 }
 
 impl DockerRunner {
     /// A runner whose client sees what `environment` passes on of this
     /// program's own, and where the engine is (`DOCKER_HOST` and the like).
     pub fn new(environment: Arc<EnvironmentPolicy>) -> Self {
-        Self { environment }
+        Self { environment, client: BTreeMap::new() }
+    }
+
+    /// The same with a variable set for the engine's client, such as
+    /// `DOCKER_HOST` or the `PATH` on which it is looked for; no container sees it.
+    #[must_use]
+    pub fn with_client_variable(
+        mut self,
+        name: impl Into<OsString>,
+        value: impl Into<OsString>,
+    ) -> Self {
+        self.client.insert(name.into(), value.into());
+        self
     }
 }
 
@@ -78,7 +92,7 @@ impl Runner for DockerRunner {
     }
 
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
-        let container = Container::new(step.context, &self.environment)?;
+        let container = Container::new(step.context, self)?;
         let exit = container.run(step, params).await;
         let keep = step.context.detached && matches!(exit, Ok(Exit::Code(0)));
         if !keep {
@@ -107,15 +121,16 @@ struct Container {
 }
 
 impl Container {
-    fn new(context: &StepContext, policy: &EnvironmentPolicy) -> Result<Self, TypeError> {
+    fn new(context: &StepContext, runner: &DockerRunner) -> Result<Self, TypeError> {
         static CONTAINERS: AtomicU64 = AtomicU64::new(0);
-        let mut client = ProcessSpec::for_step("", context, policy);
+        let mut client = ProcessSpec::for_step("", context, &runner.environment);
         for name in CLIENT_VARIABLES {
             match std::env::var_os(name) {
                 Some(value) => client.env.insert(name.into(), value),
                 None => client.env.remove(OsStr::new(name)),
             };
         }
+        client.env.extend(runner.client.clone());
         let engine = engine(&context.workdir, client.env.get(OsStr::new("PATH")))?;
         client.program = engine.clone().into();
         let step: String = context

@@ -34,7 +34,7 @@ use crate::value::{Number, Value};
 
 use complaint::{completed, deferred};
 
-pub use force::force;
+pub use force::{force, force_expanding};
 pub use scope::{Binding, Scope, is_run_time_name};
 
 /// How deep expressions may nest. The parser stops long before; this guards

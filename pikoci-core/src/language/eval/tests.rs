@@ -644,6 +644,24 @@ fn deferred_values_are_resolved_at_run_time() {
 }
 
 #[test]
+fn what_a_secret_holds_is_never_expanded() {
+    let budget = functions::Budget::default();
+    let context = functions::Context { now: Timestamp::UNIX_EPOCH, files: None, budget: &budget };
+    let secrets = |_: &str| Some("p$ID".to_owned());
+    let expand = |text: &str| text.replace("$ID", "7").replace("${ID}", "7");
+    for (text, expected) in [
+        ("\"a$ID-${var.secret}-${ID}\"", "\"a7-p$ID-7\""),
+        ("upper(\"x$ID${var.secret}\")", "\"X7P$ID\""),
+        ("[\"$ID\", var.secret, 1]", "[\"7\",\"p$ID\",1]"),
+        ("{ \"$ID\" = \"$ID\" }", "{\"$ID\":\"7\"}"),
+    ] {
+        let value = run(text).value.expect("a value");
+        let forced = force_expanding(&value, &secrets, &expand, &context).expect("a value");
+        assert_eq!(forced.to_json().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
 fn template_files_see_their_variables_only() {
     let directory = std::env::temp_dir().join(format!("pikoci-eval-files-{}", std::process::id()));
     std::fs::create_dir_all(&directory).expect("a directory");

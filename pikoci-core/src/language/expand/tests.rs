@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::catalog::{Catalog, CatalogEntry, CatalogKind, ParamSpec};
+use crate::value::Deferred;
 use crate::language::{NoSources, ReadOptions, read};
 
 fn catalog() -> Catalog {
@@ -96,7 +97,7 @@ resource "git" "app" {
   check_interval = "@every 5m"
   tags = ["linux"]
   params {
-    url = "https://x:${var.token}@host/${upper(var.token)}"
+    url = "https://x:${var.token}@host/"
     branch = "main"
   }
 }
@@ -108,7 +109,7 @@ notification "slack" "team" {
   on = ["broken", "fixed"]
 }
 job "test" {
-  for_each = toset(["a", "b c"])
+  for_each = { a = 1, "b c" = 2 }
   timeout = "1h30m"
   concurrency = 2
   retention { builds = 10 }
@@ -187,6 +188,21 @@ fn pretty_compare(a: &serde_json::Value, b: &serde_json::Value, text: &str) {
 #[test]
 fn everything_is_written_out() {
     insta::assert_snapshot!(expand(&pipeline(EVERYTHING)));
+}
+
+#[test]
+fn what_is_known_at_run_time_only_is_printed_as_it_was_written() {
+    let secret = || Value::Deferred(Box::new(Deferred::Secret { variable: "pw".into() }));
+    let call = Value::Deferred(Box::new(Deferred::Call {
+        function: "join".into(),
+        arguments: vec![Value::from("-"), Value::List(vec![Value::from("a\nb"), secret()])],
+    }));
+    let template =
+        Value::Deferred(Box::new(Deferred::Template(vec!["${BUILD_ID} ${x} ".into(), call])));
+    assert_eq!(
+        value::expression(&template, 0),
+        r#""${BUILD_ID} $${x} ${join("-", ["a\nb", var.pw])}""#
+    );
 }
 
 #[test]

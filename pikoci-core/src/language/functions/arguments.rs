@@ -17,18 +17,12 @@ pub(super) struct Arguments<'a> {
 /// An error about argument `index`. The text goes on after "argument `name` ":
 /// "must be a number, got list".
 pub(super) fn wrong(index: usize, message: impl Into<String>) -> FunctionError {
-    FunctionError {
-        argument: Some(index),
-        message: message.into(),
-    }
+    FunctionError { argument: Some(index), message: message.into() }
 }
 
 /// An error about the call as a whole.
 pub(super) fn failed(message: impl Into<String>) -> FunctionError {
-    FunctionError {
-        argument: None,
-        message: message.into(),
-    }
+    FunctionError { argument: None, message: message.into() }
 }
 
 /// "must be `expected`, got …".
@@ -64,10 +58,7 @@ impl<'a> Arguments<'a> {
 
     /// Takes the argument as it is; null when it was not given.
     pub(super) fn take(&mut self, index: usize) -> Value {
-        self.values
-            .get_mut(index)
-            .map(std::mem::take)
-            .unwrap_or_default()
+        self.values.get_mut(index).map(std::mem::take).unwrap_or_default()
     }
 
     /// A value that must not be null.
@@ -93,9 +84,7 @@ impl<'a> Arguments<'a> {
     /// A whole number.
     pub(super) fn whole(&mut self, index: usize) -> Result<i64, FunctionError> {
         let number = self.number(index)?;
-        number
-            .as_i64()
-            .ok_or_else(|| wrong(index, format!("must be a whole number, got {number}")))
+        number.as_i64().ok_or_else(|| wrong(index, format!("must be a whole number, got {number}")))
     }
 
     /// A list (not a set): where order matters.
@@ -135,10 +124,7 @@ impl<'a> Arguments<'a> {
                 item => convert::to_text(item).map(Some).map_err(|item| {
                     wrong(
                         index,
-                        format!(
-                            "must be a list of strings, got {} at {position}",
-                            item.kind()
-                        ),
+                        format!("must be a list of strings, got {} at {position}", item.kind()),
                     )
                 }),
             })
@@ -152,10 +138,7 @@ impl<'a> Arguments<'a> {
             .enumerate()
             .map(|(position, item)| {
                 item.ok_or_else(|| {
-                    wrong(
-                        index,
-                        format!("must be a list of strings, got null at {position}"),
-                    )
+                    wrong(index, format!("must be a list of strings, got null at {position}"))
                 })
             })
             .collect()

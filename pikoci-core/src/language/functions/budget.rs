@@ -67,9 +67,7 @@ impl Budget {
     /// # Errors
     /// When less is left, or the budget was exceeded before.
     pub fn charge_bytes(&self, bytes: usize) -> Result<(), BudgetExceeded> {
-        let error = BudgetExceeded::Bytes {
-            limit: self.byte_limit,
-        };
+        let error = BudgetExceeded::Bytes { limit: self.byte_limit };
         self.charge(&self.bytes_left, bytes, error)
     }
 
@@ -79,9 +77,7 @@ impl Budget {
     /// # Errors
     /// When less is left, or the budget was exceeded before.
     pub fn charge_steps(&self, steps: usize) -> Result<(), BudgetExceeded> {
-        let error = BudgetExceeded::Steps {
-            limit: self.step_limit,
-        };
+        let error = BudgetExceeded::Steps { limit: self.step_limit };
         self.charge(&self.steps_left, steps, error)
     }
 
@@ -131,10 +127,9 @@ pub fn value_bytes(value: &Value) -> usize {
             Value::String(text) => text.len(),
             Value::List(items) | Value::Set(items) => items.iter().map(value_bytes).sum(),
             // A map's nodes are partly empty and hold the key besides.
-            Value::Object(map) => map
-                .iter()
-                .map(|(key, value)| 32 + key.len() + value_bytes(value))
-                .sum(),
+            Value::Object(map) => {
+                map.iter().map(|(key, value)| 32 + key.len() + value_bytes(value)).sum()
+            }
         }
 }
 

@@ -14,9 +14,8 @@ pub(super) fn number_text(number: Number) -> String {
 /// The number that a text holds: decimal, perhaps signed, with a fraction or an
 /// exponent, and nothing else around it.
 pub fn parse_number(text: &str) -> Option<Number> {
-    let looks_right = text
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    let looks_right =
+        text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
     if !looks_right {
         return None;
     }
@@ -128,10 +127,7 @@ fn unify_lists(values: Vec<Value>) -> Option<Vec<Value>> {
     // Lists of one length keep a type of their own for each position.
     let common = rows.iter().find_map(width);
     let columns = common.filter(|len| {
-        *len > 0
-            && rows
-                .iter()
-                .all(|row| matches!(row, Row::Null) || width(row) == Some(*len))
+        *len > 0 && rows.iter().all(|row| matches!(row, Row::Null) || width(row) == Some(*len))
     });
     let unified = match columns {
         Some(columns) => unify_columns(items, columns)?,
@@ -270,11 +266,7 @@ fn compare_mixed(whole: i64, float: f64) -> Ordering {
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked to be in range")]
     let floor = float.floor() as i64;
-    let fraction = if float.fract() == 0.0 {
-        Ordering::Equal
-    } else {
-        Ordering::Less
-    };
+    let fraction = if float.fract() == 0.0 { Ordering::Equal } else { Ordering::Less };
     whole.cmp(&floor).then(fraction)
 }
 

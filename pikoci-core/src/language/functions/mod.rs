@@ -16,9 +16,12 @@
 //! - A text is compared and measured as it was written; Terraform first brings
 //!   every text to Unicode's normal form C.
 //! - Years beyond 9999 are an error in `timeadd`.
-//! - `csvdecode` takes a stray quote inside an unquoted field as it stands.
-//! - `yamldecode` refuses a key that occurs twice in one map, Terraform takes the last.
-//! - A regular expression may be at most 1 MiB when compiled.
+//! - `jsondecode` refuses half a surrogate pair (`"\ud83d"`), which Terraform replaces.
+//! - `yamldecode` reads unquoted scalars by a reader of its own: `0b11` and `1_000` are
+//!   numbers, `tRue` and `nUll` a boolean and null, a date stays the text it is, and
+//!   `!!int "5"` is a number. What a document may cost is bounded.
+//! - Regular expressions: a repeated repetition (`a**`) and counts over 1000 are accepted,
+//!   `\B` is about Unicode, and a pattern may take at most 1 MiB when compiled.
 //!
 //! # Names that Terraform lacks
 //! - `strlen(string)`: how many characters (grapheme clusters) a text has; `length`
@@ -220,10 +223,7 @@ impl Signature {
             }
             _ => format!("`{name}`: {message}"),
         };
-        FunctionError {
-            argument: error.argument,
-            message,
-        }
+        FunctionError { argument: error.argument, message }
     }
 }
 

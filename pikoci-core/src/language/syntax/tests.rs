@@ -54,6 +54,34 @@ fn attribute_spans_match(text: &str) {
     check(text, &parsed.body);
 }
 
+/// Reading time must grow with the text, not with its square: each of these is
+/// the worst case of something that looks back or ahead.
+#[test]
+fn no_text_takes_long() {
+    let fill = |piece: &str| piece.repeat(400_000 / piece.len());
+    let texts = [
+        fill("["), fill("a {\n"), fill("a \"b\" {\n"), fill("{}"), fill("'"), fill("<<"), fill("\"${a:-"), fill("\"${"),
+        fill("x = <<E\n"), fill("/*"), fill("a = 1 b = 2 "), fill("a\n"), fill("x = ${\n"), fill("\"\n"), fill("}\n"),
+        fill("a { x = 1 y = 2 }\n"), fill("a = [\n"), fill("\u{1}"), fill("a b c d "), fill("x = 'a'\n"), fill("\\"),
+        format!("x = \"{}", fill("\\q")), format!("x = {{{}}}", fill("a = 1, ")), format!("x = [{}]", fill("1 ")),
+        format!("x = {{\n{}}}", (0..40_000).map(|n| format!("a{n} = 1\n")).collect::<String>()),
+        (0..3_000).map(|n| format!("a{n} {{\n  x = = 1\n}}\n")).collect(),
+        (0..30_000).map(|n| format!("a{n} = \"x\" \"y\"\n")).collect(),
+        (0..30_000).map(|n| format!("a{} = 1\n", n / 2)).collect(),
+        format!("{}{}", fill(" "), fill("{}")),
+        format!("x {{\n{}}}\n", fill("y = [1 2]\n")),
+        format!("x {{\n{}y = +\n}}\n", (0..20_000).map(|n| format!("y{n} = [1, 2]\n")).collect::<String>()),
+        format!("x {{\n{}y1 = 2\n}}\n", (0..20_000).map(|n| format!("y{n} = [1, 2]\n")).collect::<String>()),
+    ];
+    for text in &texts {
+        let start = std::time::Instant::now();
+        read(text);
+        let took = start.elapsed();
+        println!("{took:?} {:?}", text.chars().take(30).collect::<String>());
+        assert!(took.as_secs() < 20, "{took:?} for {:?}", text.chars().take(40).collect::<String>());
+    }
+}
+
 mod properties {
     use super::*;
     use proptest::prelude::*;

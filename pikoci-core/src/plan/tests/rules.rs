@@ -26,7 +26,12 @@ async fn run_job(world: &World, job: Job) -> BuildResult {
 }
 
 fn runs(world: &World) -> Vec<String> {
-    world.calls.short().into_iter().filter_map(|it| it.strip_prefix("run ").map(Into::into)).collect()
+    world
+        .calls
+        .short()
+        .into_iter()
+        .filter_map(|it| it.strip_prefix("run ").map(Into::into))
+        .collect()
 }
 
 fn failing(names: &[&str]) -> World {
@@ -42,7 +47,9 @@ fn ended(result: &BuildResult) -> (Status, &str) {
 #[tokio::test(start_paused = true)]
 async fn steps_run_in_order_and_a_failure_skips_the_rest() {
     let world = failing(&["b"]);
-    let result = run_job(&world, job("j", vec![task("a"), task("b"), task("c"), sequence(vec![task("d")])])).await;
+    let result =
+        run_job(&world, job("j", vec![task("a"), task("b"), task("c"), sequence(vec![task("d")])]))
+            .await;
     assert_eq!(ended(&result), (Status::Failed, "`task b` failed: exit code 2"));
     assert_eq!(
         world.steps(),
@@ -71,11 +78,7 @@ async fn each_end_of_a_command_has_its_status() {
         (End::Exit(0), Status::Succeeded, ""),
         (End::Exit(3), Status::Failed, "`task a` failed: exit code 3"),
         (End::Signal(9), Status::Failed, "`task a` failed: ended by signal 9"),
-        (
-            End::Error("no program `x`".into()),
-            Status::Errored,
-            "`task a` errored: no program `x`",
-        ),
+        (End::Error("no program `x`".into()), Status::Errored, "`task a` errored: no program `x`"),
         (End::Refuse("no".into()), Status::Errored, "`task a` errored: no"),
         (
             End::Panic("boom"),
@@ -102,7 +105,10 @@ async fn a_job_or_runner_or_type_that_is_not_there_errs() {
         task.run.runner = "nowhere".into();
     }
     let result = run_job(&world, job("j", vec![lost])).await;
-    assert_eq!(ended(&result), (Status::Errored, "`task a` errored: there is no runner `nowhere` here"));
+    assert_eq!(
+        ended(&result),
+        (Status::Errored, "`task a` errored: there is no runner `nowhere` here")
+    );
 
     let world = World::new();
     let result = run_job(&world, job("j", vec![service("nosuch")])).await;
@@ -120,8 +126,11 @@ async fn a_job_or_runner_or_type_that_is_not_there_errs() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_follows_a_failure_and_stops_at_success() {
-    let world = World::new().runner(|it| it.on("a", [Script::exit(1), Script::new(End::Error("x".into())), Script::ok()]));
-    let result = run_job(&world, job("j", vec![task("a").tried(5).hooked("on_failure", run("h"))])).await;
+    let world = World::new().runner(|it| {
+        it.on("a", [Script::exit(1), Script::new(End::Error("x".into())), Script::ok()])
+    });
+    let result =
+        run_job(&world, job("j", vec![task("a").tried(5).hooked("on_failure", run("h"))])).await;
     assert_eq!(result.status, Status::Succeeded);
     assert_eq!(runs(&world), ["0", "0", "0"], "the hook is for the last attempt only");
     let told: Vec<(Status, bool)> = world
@@ -133,16 +142,14 @@ async fn an_attempt_follows_a_failure_and_stops_at_success() {
             _ => None,
         })
         .collect();
-    assert_eq!(
-        told,
-        [(Status::Failed, true), (Status::Errored, true), (Status::Succeeded, false)]
-    );
+    assert_eq!(told, [(Status::Failed, true), (Status::Errored, true), (Status::Succeeded, false)]);
     assert_eq!(world.view().steps[0].attempt, 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_is_for_one_attempt_and_fails_it() {
-    let world = World::new().runner(|it| it.on("a", [Script::new(End::Hang), Script::ok().takes(3 * SECOND)]));
+    let world = World::new()
+        .runner(|it| it.on("a", [Script::new(End::Hang), Script::ok().takes(3 * SECOND)]));
     let result = run_job(&world, job("j", vec![task("a").within(5 * SECOND).tried(2)])).await;
     assert_eq!(result.status, Status::Succeeded);
     let world = World::new().runner(|it| it.on("a", [Script::new(End::Hang)]));
@@ -157,7 +164,10 @@ async fn a_timeout_of_a_group_ends_what_is_in_it() {
     let result = run_job(&world, job("j", vec![group, task("c")])).await;
     assert_eq!(ended(&result), (Status::Failed, "`do` failed: timed out after 5s"));
     let view = world.view();
-    assert_eq!(world.steps(), ["do failed", "task a cancelled", "task b skipped", "task c skipped"]);
+    assert_eq!(
+        world.steps(),
+        ["do failed", "task a cancelled", "task b skipped", "task c skipped"]
+    );
     assert_eq!(view.steps[1].reason.as_deref(), Some("`do` timed out after 5s"));
 }
 
@@ -246,7 +256,10 @@ async fn a_hook_that_fails_marks_itself_and_only_with_fail_build_the_build() {
             assert_eq!(world.steps(), ["task a succeeded", "on_success failed", "task b skipped"]);
         } else {
             assert_eq!(result.status, Status::Succeeded);
-            assert_eq!(world.steps(), ["task a succeeded", "on_success failed", "task b succeeded"]);
+            assert_eq!(
+                world.steps(),
+                ["task a succeeded", "on_success failed", "task b succeeded"]
+            );
         }
     }
 }
@@ -261,10 +274,14 @@ async fn a_hook_may_hold_steps_whose_exports_stay_there() {
             it
         });
     let hook = HookBody::Steps(vec![task("x"), put("out")]);
-    let result = run_job(&world, job("j", vec![task("a").hooked("on_success", hook), task("b")])).await;
+    let result =
+        run_job(&world, job("j", vec![task("a").hooked("on_success", hook), task("b")])).await;
     assert_eq!(result.outputs, [("scripted.out".to_owned(), Version::from_pairs([("n", "1")]))]);
     let calls = world.calls.all();
-    assert_eq!(world.calls.short(), ["run 0", "run 0.on_success.0", "push 0.on_success.1", "run 1"]);
+    assert_eq!(
+        world.calls.short(),
+        ["run 0", "run 0.on_success.0", "push 0.on_success.1", "run 1"]
+    );
     assert_eq!(calls[2].env["TASK_X_K"], "v");
     assert!(!calls[3].env.contains_key("TASK_X_K"));
 }
@@ -275,7 +292,10 @@ async fn a_hook_that_hangs_after_a_cancel_is_ended() {
         .runner(|it| it.on("a", [Script::new(End::Hang)]).on("h", [Script::new(End::Hang)]));
     let cancel = world.cancel.clone();
     let (result, ()) = tokio::join!(
-        world.run(job("j", vec![task("a").hooked("ensure", run("h")).hooked("on_cancel", run("c"))])),
+        world.run(job(
+            "j",
+            vec![task("a").hooked("ensure", run("h")).hooked("on_cancel", run("c"))]
+        )),
         async move {
             tokio::time::sleep(SECOND).await;
             cancel.cancel();
@@ -288,7 +308,9 @@ async fn a_hook_that_hangs_after_a_cancel_is_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn allow_failure_makes_a_failure_a_warning_and_no_error() {
-    for (end, status) in [(End::Exit(1), Status::Warning), (End::Error("x".into()), Status::Errored)] {
+    for (end, status) in
+        [(End::Exit(1), Status::Warning), (End::Error("x".into()), Status::Errored)]
+    {
         let world = World::new().runner(|it| it.on("a", [Script::new(end)]));
         let mut job = job("j", vec![task("a")]);
         job.allow_failure = true;
@@ -302,9 +324,8 @@ async fn allow_failure_makes_a_failure_a_warning_and_no_error() {
 
 #[tokio::test(start_paused = true)]
 async fn cancelling_ends_what_runs_and_skips_the_rest() {
-    let world = World::new()
-        .runner(|it| it.on("a", [Script::new(End::Hang)]))
-        .service_type("db", |it| it);
+    let world =
+        World::new().runner(|it| it.on("a", [Script::new(End::Hang)])).service_type("db", |it| it);
     let cancel = world.cancel.clone();
     let plan = vec![service("db"), in_parallel(0, false, vec![task("a"), task("b")]), task("c")];
     let (result, ()) = tokio::join!(world.run(job("j", plan)), async move {
@@ -325,7 +346,12 @@ async fn cancelling_ends_what_runs_and_skips_the_rest() {
             "db:stop succeeded",
         ]
     );
-    let asked = world.events.all().iter().filter(|it| matches!(it.kind, EventKind::CancelRequested { .. })).count();
+    let asked = world
+        .events
+        .all()
+        .iter()
+        .filter(|it| matches!(it.kind, EventKind::CancelRequested { .. }))
+        .count();
     assert_eq!(asked, 1);
 }
 
@@ -342,9 +368,13 @@ async fn a_build_that_is_cancelled_before_it_begins_runs_nothing() {
 #[tokio::test(start_paused = true)]
 async fn try_goes_on_after_a_failure() {
     let world = failing(&["a", "x"]);
-    let result = run_job(&world, job("j", vec![attempt(vec![task("a"), task("b")]), task("c")])).await;
+    let result =
+        run_job(&world, job("j", vec![attempt(vec![task("a"), task("b")]), task("c")])).await;
     assert_eq!(ended(&result), (Status::Succeeded, ""));
-    assert_eq!(world.steps(), ["try warning", "task a failed", "task b succeeded", "task c succeeded"]);
+    assert_eq!(
+        world.steps(),
+        ["try warning", "task a failed", "task b succeeded", "task c succeeded"]
+    );
     assert_eq!(world.view().steps[0].reason.as_deref(), Some("`task a` failed: exit code 2"));
 }
 
@@ -357,7 +387,8 @@ async fn the_first_branch_that_holds_is_taken_and_the_others_are_told_as_skipped
             ("$GET_APP_REF == v1", vec![task("a")]),
             ("$GET_APP_REF == v2", vec![task("b"), task("b2")]),
         ];
-        let result = run_job(&world, job("j", vec![get("app"), when(branches, vec![task("c")])])).await;
+        let result =
+            run_job(&world, job("j", vec![get("app"), when(branches, vec![task("c")])])).await;
         assert_eq!(result.status, Status::Succeeded);
         let names = ["a", "b", "b2", "c"];
         let expected: Vec<String> = ["get app succeeded".to_owned(), "if succeeded".to_owned()]
@@ -374,7 +405,9 @@ async fn the_first_branch_that_holds_is_taken_and_the_others_are_told_as_skipped
 #[tokio::test(start_paused = true)]
 async fn a_condition_that_cannot_be_decided_errs() {
     let world = World::new();
-    let result = run_job(&world, job("j", vec![when(vec![("$NO > 3", vec![task("a")])], vec![task("b")])])).await;
+    let result =
+        run_job(&world, job("j", vec![when(vec![("$NO > 3", vec![task("a")])], vec![task("b")])]))
+            .await;
     assert_eq!(
         ended(&result),
         (
@@ -400,14 +433,17 @@ async fn parallel_steps_run_together_up_to_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn fail_fast_ends_the_siblings_and_does_not_blame_them() {
-    let world = World::new().runner(|it| {
-        it.on("a", [Script::new(End::Hang)]).on("b", [Script::exit(1).takes(SECOND)])
-    });
+    let world = World::new()
+        .runner(|it| it.on("a", [Script::new(End::Hang)]).on("b", [Script::exit(1).takes(SECOND)]));
     let steps = vec![task("a"), task("b"), task("c")];
     let result = run_job(&world, job("j", vec![in_parallel(2, true, steps)])).await;
     assert_eq!(ended(&result), (Status::Failed, "`task b` failed: exit code 1"));
     let view = world.view();
-    let told: Vec<_> = view.steps.iter().map(|it| (it.name.as_str(), it.status.unwrap(), it.reason.clone().unwrap_or_default())).collect();
+    let told: Vec<_> = view
+        .steps
+        .iter()
+        .map(|it| (it.name.as_str(), it.status.unwrap(), it.reason.clone().unwrap_or_default()))
+        .collect();
     let swept = "`task b` failed: exit code 1".to_owned();
     assert_eq!(told[1], ("task a", Status::Cancelled, swept.clone()));
     assert_eq!(told[3], ("task c", Status::Skipped, swept));
@@ -415,9 +451,8 @@ async fn fail_fast_ends_the_siblings_and_does_not_blame_them() {
 
 #[tokio::test(start_paused = true)]
 async fn without_fail_fast_all_run_and_the_worst_counts() {
-    let world = World::new().runner(|it| {
-        it.on("a", [Script::exit(1)]).on("b", [Script::new(End::Error("x".into()))])
-    });
+    let world = World::new()
+        .runner(|it| it.on("a", [Script::exit(1)]).on("b", [Script::new(End::Error("x".into()))]));
     let steps = vec![task("a"), task("b"), task("c")];
     let result = run_job(&world, job("j", vec![in_parallel(1, false, steps)])).await;
     assert_eq!(ended(&result), (Status::Errored, "`task b` errored: x"));
@@ -441,7 +476,9 @@ async fn siblings_do_not_see_each_other_and_are_merged_in_order() {
     let steps = vec![one("a"), sequence(vec![one("b"), one("d")])];
     run_job(&world, job("j", vec![in_parallel(0, false, steps), one("e")])).await;
     let calls = world.calls.all();
-    let seen = |step: &str| calls.iter().find(|it| it.step.as_str() == step).unwrap().env.get("TASK_SAME_K").cloned();
+    let seen = |step: &str| {
+        calls.iter().find(|it| it.step.as_str() == step).unwrap().env.get("TASK_SAME_K").cloned()
+    };
     assert_eq!(seen("0.0"), None);
     assert_eq!(seen("0.1.0"), None);
     assert_eq!(seen("0.1.1").as_deref(), Some("second"));
@@ -464,18 +501,31 @@ async fn services_start_in_order_get_ready_together_and_stop_in_reverse() {
     assert_eq!(
         world.calls.short(),
         [
-            "start 0.start", "start 1.start",
-            "ready 0.ready", "ready 1.ready", "ready 0.ready", "ready 1.ready",
-            "ready 0.ready", "ready 1.ready",
-            "run 2", "run ensure", "stop 1.stop", "stop 0.stop",
+            "start 0.start",
+            "start 1.start",
+            "ready 0.ready",
+            "ready 1.ready",
+            "ready 0.ready",
+            "ready 1.ready",
+            "ready 0.ready",
+            "ready 1.ready",
+            "run 2",
+            "run ensure",
+            "stop 1.stop",
+            "stop 0.stop",
         ]
     );
     assert_eq!(
         world.steps(),
         [
-            "db:start succeeded", "web:start succeeded", "db:ready succeeded",
-            "web:ready succeeded", "task a succeeded", "ensure succeeded",
-            "web:stop succeeded", "db:stop succeeded",
+            "db:start succeeded",
+            "web:start succeeded",
+            "db:ready succeeded",
+            "web:ready succeeded",
+            "task a succeeded",
+            "ensure succeeded",
+            "web:stop succeeded",
+            "db:stop succeeded",
         ]
     );
     assert_eq!(world.journal.lines(), ["build", "start 0", "start 1", "stop 1", "stop 0", "end"]);
@@ -504,15 +554,21 @@ async fn a_service_that_does_not_start_is_stopped_all_the_same() {
         let result = world.run(job("j", plan)).await;
         let hung = end == End::Hang;
         assert_eq!(result.status, if hung { Status::Failed } else { Status::Errored }, "{end:?}");
-        assert_eq!(world.calls.short(), ["start 0.start", "start 1.start", "stop 1.stop", "stop 0.stop"]);
-        assert_eq!(world.steps()[2..5], ["web:start skipped", "web:ready skipped", "task a skipped"]);
+        assert_eq!(
+            world.calls.short(),
+            ["start 0.start", "start 1.start", "stop 1.stop", "stop 0.stop"]
+        );
+        assert_eq!(
+            world.steps()[2..6],
+            ["web:start skipped", "web:ready skipped", "db:ready skipped", "task a skipped"]
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_tried_again_is_stopped_in_between() {
-    let world = World::new()
-        .service_type("db", |it| it.on("start", [Script::exit(1), Script::ok()]));
+    let world =
+        World::new().service_type("db", |it| it.on("start", [Script::exit(1), Script::ok()]));
     let result = run_job(&world, job("j", vec![service("db").tried(2)])).await;
     assert_eq!(result.status, Status::Succeeded);
     assert_eq!(
@@ -537,10 +593,11 @@ async fn a_service_hears_a_cancel_while_it_gets_ready() {
         let world = World::new().service_type("db", |it| it.on("ready", [script]));
         let cancel = world.cancel.clone();
         let started = tokio::time::Instant::now();
-        let (result, ()) = tokio::join!(world.run(job("j", vec![service("db"), task("a")])), async move {
-            tokio::time::sleep(2 * SECOND + SECOND / 2).await;
-            cancel.cancel();
-        });
+        let (result, ()) =
+            tokio::join!(world.run(job("j", vec![service("db"), task("a")])), async move {
+                tokio::time::sleep(2 * SECOND + SECOND / 2).await;
+                cancel.cancel();
+            });
         check_invariants(&world);
         assert_eq!(result.status, Status::Cancelled);
         assert!(started.elapsed() < 3 * SECOND);
@@ -665,8 +722,9 @@ async fn notifications_are_sent_for_the_ends_they_name() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_has_its_newlines_and_names() {
-    let world = World::new()
-        .notification("team", |it| it.message = Some(Value::from("$BUILD_JOB_NAME\\n${BUILD_NUMBER} $NOPE")));
+    let world = World::new().notification("team", |it| {
+        it.message = Some(Value::from("$BUILD_JOB_NAME\\n${BUILD_NUMBER} $NOPE"))
+    });
     run_job(&world, job("j", vec![notify("team")])).await;
     assert_eq!(world.calls.all()[0].params["message"], "j\n7 $NOPE");
 }

@@ -86,7 +86,12 @@ async fn a_task_has_its_own_variables_and_directory() {
         task.dir = Some("src/${WHAT}app".into());
     });
     let result = world.run(job("j", vec![step])).await;
-    assert_eq!(result.reason.as_deref(), Some("`task a` errored: the task cannot run in `src/${WHAT}app`: there is no directory `src/${WHAT}app`"));
+    assert_eq!(
+        result.reason.as_deref(),
+        Some(
+            "`task a` errored: the task cannot run in `src/${WHAT}app`: there is no directory `src/${WHAT}app`"
+        )
+    );
     let world = World::new();
     world.workspace.put("src/7/main.rs", "");
     let step = with(task("a"), |task| {
@@ -104,11 +109,27 @@ async fn a_task_has_its_own_variables_and_directory() {
 async fn inputs_must_be_there_before_and_outputs_after() {
     for (input, output, status, reason) in [
         ("there", "made", Status::Succeeded, None),
-        ("nope", "made", Status::Errored, Some("`task a` errored: the declared input `nope` does not exist")),
-        ("there", "nope", Status::Failed, Some("`task a` failed: the declared output `nope` does not exist")),
-        ("../x", "made", Status::Errored, Some("`task a` errored: `../x` cannot be looked at: `../x` leads out of the workspace")),
+        (
+            "nope",
+            "made",
+            Status::Errored,
+            Some("`task a` errored: the declared input `nope` does not exist"),
+        ),
+        (
+            "there",
+            "nope",
+            Status::Failed,
+            Some("`task a` failed: the declared output `nope` does not exist"),
+        ),
+        (
+            "../x",
+            "made",
+            Status::Errored,
+            Some("`task a` errored: `../x` cannot be looked at: `../x` leads out of the workspace"),
+        ),
     ] {
-        let world = World::new().runner(|it| it.on("a", [Script::ok().creates("made").exports("k=v")]));
+        let world =
+            World::new().runner(|it| it.on("a", [Script::ok().creates("made").exports("k=v")]));
         world.workspace.put("there/file", "");
         let step = with(task("a"), |task| {
             task.inputs = vec![input.into()];
@@ -117,7 +138,11 @@ async fn inputs_must_be_there_before_and_outputs_after() {
         let result = world.run(job("j", vec![step])).await;
         check_invariants(&world);
         assert_eq!((result.status, result.reason.as_deref()), (status, reason));
-        let exported = world.events.all().iter().any(|it| matches!(it.kind, EventKind::VariableExported { .. }));
+        let exported = world
+            .events
+            .all()
+            .iter()
+            .any(|it| matches!(it.kind, EventKind::VariableExported { .. }));
         assert_eq!(exported, status == Status::Succeeded);
     }
 }
@@ -125,7 +150,13 @@ async fn inputs_must_be_there_before_and_outputs_after() {
 #[tokio::test(start_paused = true)]
 async fn exports_are_read_on_success_only_and_must_be_right() {
     let world = World::new().runner(|it| {
-        it.on("a", [Script::exit(1).exports("k=bad\n"), Script::ok().exports("my-key=1\nlong<<E\nx\ny\nE\n")])
+        it.on(
+            "a",
+            [
+                Script::exit(1).exports("k=bad\n"),
+                Script::ok().exports("my-key=1\nlong<<E\nx\ny\nE\n"),
+            ],
+        )
     });
     let result = world.run(job("j", vec![task("a").tried(2), task("b")])).await;
     check_invariants(&world);
@@ -135,8 +166,14 @@ async fn exports_are_read_on_success_only_and_must_be_right() {
     assert!(!env.contains_key("TASK_A_K"));
 
     for (text, reason) in [
-        (b"k=1\noops\n".to_vec(), "`task a` errored: line 2 of `$PIKOCI_OUTPUT` is neither `KEY=VALUE` nor `KEY<<END`"),
-        (vec![b'x'; (1 << 20) + 7], "`task a` errored: more than 1 MiB was written to `$PIKOCI_OUTPUT`"),
+        (
+            b"k=1\noops\n".to_vec(),
+            "`task a` errored: line 2 of `$PIKOCI_OUTPUT` is neither `KEY=VALUE` nor `KEY<<END`",
+        ),
+        (
+            vec![b'x'; (1 << 20) + 7],
+            "`task a` errored: more than 1 MiB was written to `$PIKOCI_OUTPUT`",
+        ),
     ] {
         let world = World::new().runner(|it| it.on("a", [Script::ok().exports(text)]));
         let result = world.run(job("j", vec![task("a")])).await;
@@ -167,7 +204,10 @@ async fn names_are_expanded_where_the_engine_expands_them() {
     });
     world.run(job("j", vec![get, put, db, run])).await;
     let calls = world.calls.all();
-    assert_eq!((calls[0].params["uri"].as_str(), calls[0].params["over"].as_str()), ("x/7", "[\"j\",3]"));
+    assert_eq!(
+        (calls[0].params["uri"].as_str(), calls[0].params["over"].as_str()),
+        ("x/7", "[\"j\",3]")
+    );
     assert_eq!(calls[1].params["text"], "v1-00000000-0000-0000-0000-000000000001$");
     assert_eq!(calls[2].params["name"], "db-7");
     let task = calls.iter().find(|it| it.what == "run").unwrap();
@@ -176,7 +216,8 @@ async fn names_are_expanded_where_the_engine_expands_them() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_version_holds_is_not_expanded_again() {
-    let mut world = World::new().resource("app", &[("uri", "$GET_EVIL_REF".into())]).resource("evil", &[]);
+    let mut world =
+        World::new().resource("app", &[("uri", "$GET_EVIL_REF".into())]).resource("evil", &[]);
     world.inputs.insert("evil".into(), Version::from_pairs([("ref", "$BUILD_NUMBER ${CI}")]));
     world.run(job("j", vec![get("evil"), put("app")])).await;
     assert_eq!(world.calls.all()[1].params["uri"], "$BUILD_NUMBER ${CI}");
@@ -195,7 +236,9 @@ async fn a_cache_is_one_directory_for_each_resource() {
 #[tokio::test(start_paused = true)]
 async fn secrets_are_put_in_at_every_use_and_shown_nowhere() {
     let mut world = World::new()
-        .secret_type(|it| it.holds("ci/pw", "value", "sup3r-s3cret").holds("ci/pw", "user", "bob-the-user"))
+        .secret_type(|it| {
+            it.holds("ci/pw", "value", "sup3r-s3cret").holds("ci/pw", "user", "bob-the-user")
+        })
         .runner(|it| {
             it.on(
                 "a",
@@ -223,14 +266,22 @@ async fn secrets_are_put_in_at_every_use_and_shown_nowhere() {
     let calls = world.calls.all();
     assert_eq!(calls[1].params["password"], "pw:7:sup3r-s3cret");
     let run = calls.iter().find(|it| it.what == "run").unwrap();
-    assert_eq!((run.env["PW"].as_str(), run.params["arg"].as_str()), ("sup3r-s3cret", "sup3r-s3cret"));
+    assert_eq!(
+        (run.env["PW"].as_str(), run.params["arg"].as_str()),
+        ("sup3r-s3cret", "sup3r-s3cret")
+    );
     assert_eq!(world.output("1"), "the password is ***, base64 ***");
     let all = serde_json::to_string(&world.events.all()).unwrap();
     assert!(!all.contains("s3cret"), "{all}");
-    let exported: Vec<String> = world.events.all().into_iter().filter_map(|it| match it.kind {
-        EventKind::VariableExported { name, value, .. } => Some(format!("{name}={value}")),
-        _ => None,
-    }).collect();
+    let exported: Vec<String> = world
+        .events
+        .all()
+        .into_iter()
+        .filter_map(|it| match it.kind {
+            EventKind::VariableExported { name, value, .. } => Some(format!("{name}={value}")),
+            _ => None,
+        })
+        .collect();
     assert_eq!(exported, ["TASK_A_PW=***"]);
     let fetched = calls.iter().filter(|it| it.what == "get").count();
     assert_eq!(fetched, 4, "once for each use in a step's parts, nothing is kept between steps");
@@ -267,7 +318,10 @@ async fn the_attributes_of_a_secret_type_go_with_every_request() {
     world.pipeline.secret_types.insert(
         "scripted".into(),
         SecretTypeDecl {
-            attributes: Attributes::from([("address".into(), "there".into()), ("path".into(), "default".into())]),
+            attributes: Attributes::from([
+                ("address".into(), "there".into()),
+                ("path".into(), "default".into()),
+            ]),
             ..SecretTypeDecl::default()
         },
     );
@@ -311,7 +365,10 @@ async fn secrets_may_stand_behind_each_other_but_not_in_a_circle() {
     declare(&mut world, "a", secret("b"), None);
     declare(&mut world, "b", secret("a"), None);
     let result = world.run(job("j", vec![use_of("a")])).await;
-    assert_eq!(result.reason.as_deref(), Some("`task a` errored: variable `a`: its secret needs itself: a -> b -> a"));
+    assert_eq!(
+        result.reason.as_deref(),
+        Some("`task a` errored: variable `a`: its secret needs itself: a -> b -> a")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +378,8 @@ async fn a_secret_that_is_missing_errs_and_says_what_there_is() {
         ("two", Some("c"), "its secret has no field `c`; it has `a`, `b`"),
         ("two", None, "its secret has several fields; set `key` to one of `a`, `b`"),
     ] {
-        let mut world = World::new().secret_type(|it| it.holds("two", "a", "1").holds("two", "b", "2"));
+        let mut world =
+            World::new().secret_type(|it| it.holds("two", "a", "1").holds("two", "b", "2"));
         declare(&mut world, "pw", path.into(), key);
         let step = with(task("a"), |task| {
             task.env.insert("PW".into(), secret("pw"));
