@@ -1,6 +1,7 @@
 //! One build from its first event to its last: sequences, attempts, branches.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -32,6 +33,8 @@ pub(super) struct Run<'a> {
     pub(super) services: Mutex<Vec<Arc<Started>>>,
     /// What puts made, in the order made.
     outputs: Mutex<Vec<(String, Version)>>,
+    /// The version of each get, once all are known.
+    inputs: OnceLock<BTreeMap<String, Version>>,
 }
 
 /// Whether a sequence ends at the first step that does not succeed.
@@ -50,12 +53,11 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
         context: Arc::new(spec.context.clone()),
         services: Mutex::default(),
         outputs: Mutex::default(),
+        inputs: OnceLock::new(),
     };
     let stop = Stop::root(cancel.clone(), "the build was cancelled");
     let name = spec.context.name.clone();
     run.emit(EventKind::BuildCreated { build: spec.context.id, name: name.clone() }).await;
-    run.emit(EventKind::InputsResolved { inputs: spec.inputs.clone() }).await;
-    run.emit(EventKind::BuildStarted { worker: host.worker.clone(), epoch: 0 }).await;
 
     let ended = Stop::fresh();
     let announce = async {
@@ -96,6 +98,11 @@ impl Run<'_> {
         self.host.clock.monotonic().saturating_sub(started)
     }
 
+    /// The version that a get takes.
+    pub(super) fn input(&self, get: &str) -> Option<&Version> {
+        self.inputs.get()?.get(get)
+    }
+
     pub(super) fn made(&self, resource: String, version: Version) {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push((resource, version));
     }
@@ -103,23 +110,39 @@ impl Run<'_> {
     /// Everything between the first events and the last one.
     async fn build(&self, stop: &Stop) -> Outcome {
         let name = &self.spec.context.name.job;
-        let Some(job) = self.spec.pipeline.job(name) else {
+        let job = self.spec.pipeline.job(name);
+        let mut scope = Scope::of_build(self.spec, self.host);
+        let resolved = match job {
+            Some(job) => self.resolve_inputs(job, &scope, stop).await,
+            None => Ok(self.spec.inputs.clone()),
+        };
+        let inputs = resolved.as_ref().unwrap_or(&self.spec.inputs).clone();
+        let shown =
+            inputs.iter().map(|(get, it)| (get.clone(), self.recorder.mask_version(it))).collect();
+        self.emit(EventKind::InputsResolved { inputs: shown }).await;
+        let _ = self.inputs.set(inputs);
+        let worker = self.host.worker.clone();
+        self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
+        let Some(job) = job else {
             return Outcome::errored(format!(
                 "pipeline `{}` has no job `{name}`",
                 self.spec.pipeline.name
             ));
         };
-        let mut scope = Scope::of_build(self.spec, self.host);
-        let outcome = match self.prepare(job, &mut scope) {
+        let prepared = match resolved {
+            Ok(_) => self.prepare(job, &mut scope).map_err(Outcome::errored),
+            Err(outcome) => Err(outcome),
+        };
+        let outcome = match prepared {
             Ok(()) => {
                 let outcome = self.plan(job, &mut scope, stop).await;
                 let shown = allowed(job, outcome.clone()).status;
                 let outcome = self.hooks(&job.hooks, outcome, shown, &scope, stop).await;
                 allowed(job, outcome)
             }
-            Err(reason) => {
+            Err(outcome) => {
                 self.skip_all(&job.steps, "the build could not begin").await;
-                Outcome::errored(reason)
+                outcome
             }
         };
         self.stop_services().await;
