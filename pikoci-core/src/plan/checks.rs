@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::future::join_all;
 
 use super::environment::Scope;
-use super::inputs::{MissingCheck, choose, missing_checks};
+use super::inputs::{MissingCheck, choose};
 use super::interpret::{Attempt, Run};
 use super::leaf::Work;
 use super::outcome::Outcome;
@@ -14,6 +14,7 @@ use super::recorder::Output;
 use super::stop::Stop;
 use crate::event::StepType;
 use crate::pipeline::Job;
+use crate::status::Status;
 use crate::version::Version;
 
 impl Run<'_> {
@@ -95,9 +96,92 @@ impl Run<'_> {
             return Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
         let mut outcome = outcome.blame(&title);
-        if outcome.status == crate::status::Status::Failed {
-            outcome.status = crate::status::Status::Errored;
+        if outcome.status == Status::Failed {
+            outcome.status = Status::Errored;
         }
         Err(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::event::EventKind;
+    use crate::pipeline::{StepKind, VersionChoice};
+    use crate::status::Status;
+    use crate::testkit::plan::{World, get, job, task};
+    use crate::testkit::{Script, ScriptedResource};
+    use crate::version::Version;
+
+    fn refs(refs: &[&str]) -> Vec<Version> {
+        refs.iter().map(|it| Version::from_pairs([("ref", *it)])).collect()
+    }
+
+    fn three(mut it: ScriptedResource) -> ScriptedResource {
+        it.versions = refs(&["v1", "v2", "v3"]);
+        it
+    }
+
+    /// A world whose resource `app` has three versions, none of them chosen.
+    fn world() -> World {
+        let mut world = World::new().resource("app", &[]).resource_type(three);
+        world.inputs.clear();
+        world.check_missing = true;
+        world
+    }
+
+    fn resolved(world: &World) -> Option<String> {
+        world.events.all().into_iter().find_map(|event| match event.kind {
+            EventKind::InputsResolved { inputs } => inputs.get("app").map(ToString::to_string),
+            _ => None,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_version_that_is_not_chosen_is_found_once_for_all_its_gets() {
+        let world = world();
+        let result = world.run(job("test", vec![get("app"), get("app")])).await;
+        assert_eq!(result.status, Status::Succeeded);
+        assert_eq!(resolved(&world).as_deref(), Some("ref:v3"));
+        let checks = world.calls.short().iter().filter(|it| it.contains("check")).count();
+        assert_eq!(checks, 1);
+        let kinds: Vec<_> = world.events.all().into_iter().map(|event| event.kind).collect();
+        assert!(matches!(kinds.first(), Some(EventKind::BuildCreated { .. })));
+        assert!(
+            matches!(kinds.get(1), Some(EventKind::StepStarted { step, name, .. })
+                if step.as_str() == "check.scripted.app" && name == "check app"),
+            "{kinds:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_chosen_version_is_not_looked_for_and_a_pin_is_kept() {
+        let mut chosen = world();
+        chosen.inputs.insert("app".into(), refs(&["mine"]).remove(0));
+        chosen.run(job("test", vec![get("app")])).await;
+        assert_eq!(resolved(&chosen).as_deref(), Some("ref:mine"));
+        assert!(!chosen.calls.short().iter().any(|it| it.contains("check")));
+
+        let world = world();
+        let mut pinned = get("app");
+        if let StepKind::Get(get) = &mut pinned.kind {
+            let pin = [("ref".to_owned(), "v2".into())];
+            get.version = VersionChoice::Pinned(pin.into_iter().collect());
+        }
+        world.run(job("test", vec![pinned])).await;
+        assert_eq!(resolved(&world).as_deref(), Some("ref:v2"));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_fails_errs_the_build_before_its_first_step() {
+        let broken = world().resource_type(|it| three(it).on("check", [Script::exit(1)]));
+        let empty = world().resource_type(|it| it);
+        for (world, expected) in [(broken, "check app"), (empty, "has no version yet")] {
+            let result = world.run(job("test", vec![get("app"), task("never")])).await;
+            assert_eq!(result.status, Status::Errored);
+            let reason = result.reason.unwrap_or_default();
+            assert!(reason.contains(expected), "{reason}");
+            assert_eq!(resolved(&world), None);
+            assert!(!world.calls.short().iter().any(|it| it.contains("never")));
+        }
     }
 }

@@ -260,6 +260,8 @@ pub struct World {
     pub inputs: BTreeMap<String, Version>,
     /// The values of the job's inputs.
     pub input_values: BTreeMap<String, String>,
+    /// Whether gets without a version in `inputs` check for one.
+    pub check_missing: bool,
     /// How the build before ended.
     pub previous: Option<crate::status::Status>,
     /// Ends the build.
@@ -292,6 +294,7 @@ impl World {
             pipeline: Pipeline { name: "app".into(), ..Pipeline::default() },
             inputs: BTreeMap::new(),
             input_values: BTreeMap::new(),
+            check_missing: false,
             previous: None,
             cancel: CancellationToken::new(),
         }
@@ -400,7 +403,7 @@ impl World {
             pipeline: Arc::new(pipeline),
             inputs: self.inputs.clone(),
             input_values: self.input_values.clone(),
-            check_missing: false,
+            check_missing: self.check_missing,
             attempt: 1,
             previous: self.previous,
         };
