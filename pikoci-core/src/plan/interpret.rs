@@ -9,7 +9,6 @@ use futures_util::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{Scope, set_inputs};
-use super::inputs::missing_checks;
 use super::outcome::{Outcome, shown, step_type};
 use super::recorder::Recorder;
 use super::service::Started;
@@ -34,8 +33,8 @@ pub(super) struct Run<'a> {
     pub(super) services: Mutex<Vec<Arc<Started>>>,
     /// What puts made, in the order made.
     outputs: Mutex<Vec<(String, Version)>>,
-    /// The versions of all gets, once checks have found those not chosen before.
-    found: OnceLock<BTreeMap<String, Version>>,
+    /// The version of each get, once all are known.
+    inputs: OnceLock<BTreeMap<String, Version>>,
 }
 
 /// Whether a sequence ends at the first step that does not succeed.
@@ -54,7 +53,7 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
         context: Arc::new(spec.context.clone()),
         services: Mutex::default(),
         outputs: Mutex::default(),
-        found: OnceLock::new(),
+        inputs: OnceLock::new(),
     };
     let stop = Stop::root(cancel.clone(), "the build was cancelled");
     let name = spec.context.name.clone();
@@ -99,6 +98,11 @@ impl Run<'_> {
         self.host.clock.monotonic().saturating_sub(started)
     }
 
+    /// The version that a get takes.
+    pub(super) fn input(&self, get: &str) -> Option<&Version> {
+        self.inputs.get()?.get(get)
+    }
+
     pub(super) fn made(&self, resource: String, version: Version) {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).push((resource, version));
     }
@@ -106,58 +110,43 @@ impl Run<'_> {
     /// Everything between the first events and the last one.
     async fn build(&self, stop: &Stop) -> Outcome {
         let name = &self.spec.context.name.job;
-        let Some(job) = self.spec.pipeline.job(name) else {
+        let job = self.spec.pipeline.job(name);
+        let mut scope = Scope::of_build(self.spec, self.host);
+        let resolved = match job {
+            Some(job) => self.resolve_inputs(job, &scope, stop).await,
+            None => Ok(self.spec.inputs.clone()),
+        };
+        let inputs = resolved.as_ref().unwrap_or(&self.spec.inputs).clone();
+        let shown =
+            inputs.iter().map(|(get, it)| (get.clone(), self.recorder.mask_version(it))).collect();
+        self.emit(EventKind::InputsResolved { inputs: shown }).await;
+        let _ = self.inputs.set(inputs);
+        let worker = self.host.worker.clone();
+        self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
+        let Some(job) = job else {
             return Outcome::errored(format!(
                 "pipeline `{}` has no job `{name}`",
                 self.spec.pipeline.name
             ));
         };
-        let mut scope = Scope::of_build(self.spec, self.host);
-        let outcome = match self.prepare(job, &mut scope) {
+        let prepared = match resolved {
+            Ok(_) => self.prepare(job, &mut scope).map_err(Outcome::errored),
+            Err(outcome) => Err(outcome),
+        };
+        let outcome = match prepared {
             Ok(()) => {
-                if let Err(outcome) = Box::pin(self.begin(job, &scope, stop)).await {
-                    self.skip_all(&job.steps, "the build could not begin").await;
-                    return self.end(job, outcome, &scope).await;
-                }
                 let outcome = self.plan(job, &mut scope, stop).await;
                 let shown = allowed(job, outcome.clone()).status;
                 let outcome = self.hooks(&job.hooks, outcome, shown, &scope, stop).await;
                 allowed(job, outcome)
             }
-            Err(reason) => {
+            Err(outcome) => {
                 self.skip_all(&job.steps, "the build could not begin").await;
-                Outcome::errored(reason)
+                outcome
             }
         };
-        self.end(job, outcome, &scope).await
-    }
-
-    /// Chooses what is not chosen yet and tells that the build begins.
-    async fn begin(&self, job: &Job, scope: &Scope, stop: &Stop) -> Result<(), Outcome> {
-        let checks = if self.spec.check_missing {
-            missing_checks(job, &self.spec.inputs)
-        } else {
-            Vec::new()
-        };
-        if !checks.is_empty() {
-            let found = self.find_inputs(job, &checks, scope, stop).await?;
-            let _ = self.found.set(found);
-        }
-        self.emit(EventKind::InputsResolved { inputs: self.inputs().clone() }).await;
-        let worker = self.host.worker.clone();
-        self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
-        Ok(())
-    }
-
-    /// The version of each get, as far as they are chosen.
-    pub(super) fn inputs(&self) -> &BTreeMap<String, Version> {
-        self.found.get().unwrap_or(&self.spec.inputs)
-    }
-
-    /// What comes after the steps and hooks, whatever came of them.
-    async fn end(&self, job: &Job, outcome: Outcome, scope: &Scope) -> Outcome {
         self.stop_services().await;
-        self.send_notifications(job, &outcome, scope).await;
+        self.send_notifications(job, &outcome, &scope).await;
         if let Err(problem) = guarded(|| self.host.journal.build_finished(self.spec.context.id)) {
             tracing::warn!(build = %self.spec.context.name, %problem, "the journal was not closed");
         }

@@ -180,7 +180,7 @@ impl<'r> Run<'r> {
         let kind = self.host.types.resource_types.get(&get.kind).ok_or_else(|| {
             Outcome::errored(format!("there is no resource type `{}` here", get.kind))
         })?;
-        let version = self.inputs().get(&get.name).ok_or_else(|| {
+        let version = self.input(&get.name).ok_or_else(|| {
             Outcome::errored(format!("no version of `{}` was chosen for this build", get.name))
         })?;
         self.use_cache(resource, &mut bench.context)?;

@@ -258,10 +258,10 @@ pub struct World {
     pub pipeline: Pipeline,
     /// The versions of gets; every resource added with [`World::resource`] has one.
     pub inputs: BTreeMap<String, Version>,
+    /// Whether gets without a version are checked for one.
+    pub check_missing: bool,
     /// The values of the job's inputs.
     pub input_values: BTreeMap<String, String>,
-    /// Whether gets without a version in `inputs` check for one.
-    pub check_missing: bool,
     /// How the build before ended.
     pub previous: Option<crate::status::Status>,
     /// Ends the build.
@@ -293,8 +293,8 @@ impl World {
             types,
             pipeline: Pipeline { name: "app".into(), ..Pipeline::default() },
             inputs: BTreeMap::new(),
-            input_values: BTreeMap::new(),
             check_missing: false,
+            input_values: BTreeMap::new(),
             previous: None,
             cancel: CancellationToken::new(),
         }
@@ -402,8 +402,8 @@ impl World {
             context: BuildContext { id: self.clock.build_id(), name, url: None },
             pipeline: Arc::new(pipeline),
             inputs: self.inputs.clone(),
-            input_values: self.input_values.clone(),
             check_missing: self.check_missing,
+            input_values: self.input_values.clone(),
             attempt: 1,
             previous: self.previous,
         };

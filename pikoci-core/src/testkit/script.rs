@@ -216,9 +216,12 @@ impl Script {
     }
 }
 
+/// The scripts of each name, and which comes next.
+type ByName = BTreeMap<String, (usize, Vec<Script>)>;
+
 /// Scripts by name; each call of a name takes its next script, the last one for ever.
 #[derive(Debug, Clone, Default)]
-struct Scripts(Arc<Mutex<BTreeMap<String, (usize, Vec<Script>)>>>);
+struct Scripts(Arc<Mutex<ByName>>);
 
 impl Scripts {
     fn set(&self, name: &str, scripts: Vec<Script>) {

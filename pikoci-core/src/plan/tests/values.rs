@@ -399,3 +399,75 @@ async fn a_bad_input_value_errs_before_the_first_step() {
     assert_eq!(result.reason.as_deref(), Some("job `j` takes no input, but `nope` was given"));
     assert_eq!(world.steps(), ["task a skipped"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn gets_without_a_version_take_what_a_check_finds() {
+    let refs = |refs: &[&str]| refs.iter().map(|it| Version::from_pairs([("ref", *it)])).collect();
+    let mut world = World::new()
+        .resource("app", &[("uri", "$BUILD_JOB_NAME".into())])
+        .resource("lib", &[])
+        .resource_type(|mut it| {
+            it.versions = refs(&["v1", "v2"]);
+            it
+        });
+    world.inputs.remove("app");
+    world.check_missing = true;
+    let result = world.run(job("j", vec![get("app"), get("lib"), task("a")])).await;
+    check_invariants(&world);
+    assert_eq!(result.status, Status::Succeeded);
+    assert_eq!(world.steps()[0], "check app succeeded");
+    let calls = world.calls.all();
+    assert_eq!((calls[0].what, calls[0].params["uri"].as_str()), ("check", "j"));
+    assert_eq!(
+        (calls[3].env["GET_APP_REF"].as_str(), calls[3].env["GET_LIB_REF"].as_str()),
+        ("v2", "v1")
+    );
+    let resolved = world.events.all().into_iter().find_map(|it| match it.kind {
+        EventKind::InputsResolved { inputs } => Some(inputs.len()),
+        _ => None,
+    });
+    assert_eq!(resolved, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_fails_or_finds_nothing_errs_the_build() {
+    for (script, reason) in [
+        (Script::exit(1), "`check app` errored: exit code 1"),
+        (Script::ok(), "resource `scripted.app` has no version yet"),
+        (Script::new(End::Panic("p")), "`check app` errored: the implementation panicked: p"),
+    ] {
+        let mut world =
+            World::new().resource("app", &[]).resource_type(|it| it.on("check", [script]));
+        world.inputs.clear();
+        world.check_missing = true;
+        let result = world.run(job("j", vec![get("app"), task("a")])).await;
+        check_invariants(&world);
+        assert_eq!((result.status, result.reason.as_deref()), (Status::Errored, Some(reason)));
+        assert_eq!(world.steps()[1..], ["get app skipped", "task a skipped"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_function_makes_of_a_secret_is_masked_too() {
+    let mut world = World::new()
+        .secret_type(|it| it.holds("x", "value", "abc-s3cret"))
+        .runner(|it| it.on("a", [Script::ok().says("it is ABC-S3CRET")]));
+    declare(&mut world, "pw", "x".into(), None);
+    let upper = Value::Deferred(Box::new(Deferred::Call {
+        function: "upper".into(),
+        arguments: vec![template(vec![secret("pw"), "$BUILD_NUMBER".into()])],
+    }));
+    let upper_only = Value::Deferred(Box::new(Deferred::Call {
+        function: "upper".into(),
+        arguments: vec![secret("pw")],
+    }));
+    let step = with(task("a"), |task| {
+        task.env.insert("UP".into(), upper);
+        task.run.params.insert("arg".into(), upper_only);
+    });
+    let result = world.run(job("j", vec![step])).await;
+    assert_eq!(result.status, Status::Succeeded, "{:?}", result.reason);
+    let call = world.calls.all().pop().unwrap();
+    assert_eq!(call.env["UP"], "ABC-S3CRET7");
+    assert_eq!(world.output("0"), "it is ***");
+}
