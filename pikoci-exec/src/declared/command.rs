@@ -72,7 +72,7 @@ impl Commands {
         vars: BTreeMap<String, String>,
         output: Output,
     ) -> Result<Ended, TypeError> {
-        let (runner, params, env) = self.resolve(block)?;
+        let Resolved { runner, params, env } = self.resolve(block)?;
         let mut context = step.context.clone();
         context.env.0.extend(env);
         context.env.0.extend(vars);
@@ -106,12 +106,8 @@ impl Commands {
         Ok(Ended { exit: exit?, stdout, truncated, last_line: last.finish() })
     }
 
-    /// The runner of a block, the parameters it gets, and the variables that
-    /// stand in the block for a runner that takes no `env`.
-    fn resolve(
-        &self,
-        block: &CommandBlock,
-    ) -> Result<(&dyn Runner, Params, BTreeMap<String, String>), TypeError> {
+    /// What a block comes to on the runner that it, or the type, names.
+    fn resolve(&self, block: &CommandBlock) -> Result<Resolved<'_>, TypeError> {
         let name = self.instead.as_ref().map_or(&block.runner, |instead| &instead.runner);
         let runner = self.runners.get(name).ok_or_else(|| {
             TypeError::errored(format!("{} runs on `{name}`, which is no known runner", self.owner))
@@ -129,8 +125,16 @@ impl Commands {
                 self.owner, deferred.0
             )));
         }
-        Ok((runner.as_ref(), Params::new(params), env))
+        Ok(Resolved { runner: runner.as_ref(), params: Params::new(params), env })
     }
+}
+
+/// A command block ready to run.
+struct Resolved<'a> {
+    runner: &'a dyn Runner,
+    params: Params,
+    /// Variables that stand in the block, for a runner that takes no `env`.
+    env: BTreeMap<String, String>,
 }
 
 /// The name of the resource a step is about: the engine calls such steps
