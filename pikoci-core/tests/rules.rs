@@ -446,3 +446,23 @@ fn several_files_are_one_pipeline() {
         .collect();
     assert_eq!(places, ["b.hcl:4:5 duplicate-job"]);
 }
+
+#[test]
+fn a_value_in_a_condition_is_one_text_and_never_part_of_it() {
+    let condition = |env: &str, label: &str| {
+        let text = format!(
+            "variable \"env\" {{\n  default = \"prod\"\n}}\njob \"a\" {{\n  if \"{label}\" {{\n    {TASK}\n  }}\n}}\n"
+        );
+        let pipeline = with_vars(&text, &[("env", env)]).unwrap();
+        let StepKind::If { branches, .. } = &pipeline.jobs[0].steps[0].kind else { panic!() };
+        let lookup = |name: &str| (name == "BUILD_NUMBER").then(|| "3".to_owned());
+        branches[0].condition.evaluate(&lookup).unwrap()
+    };
+    let label = "${var.env} == prod && ${BUILD_NUMBER} > 2";
+    assert!(condition("prod", label));
+    assert!(!condition("dev", label));
+    assert!(!condition("x || true", label));
+    assert!(!condition("x\" || \"1\" == \"1", label));
+    assert!(!condition("$BUILD_NUMBER", "${var.env} == 3"));
+    assert!(condition("3", "${var.env} == $BUILD_NUMBER"));
+}

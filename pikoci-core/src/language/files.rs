@@ -408,3 +408,177 @@ fn translate_class(
     out.push(']');
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// A directory of its own for each test, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new() -> Self {
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let path =
+                std::env::temp_dir().join(format!("pikoci-files-{}-{count}", std::process::id()));
+            fs::create_dir_all(path.join("root")).expect("a directory for the test");
+            Self(path)
+        }
+
+        fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+            let path = self.0.join(path);
+            fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+            fs::write(path, content).expect("a file");
+        }
+
+        fn files(&self) -> Files {
+            Files::new(&self.0.join("root")).expect("the directory exists")
+        }
+
+        fn fileset(&self, path: &str, pattern: &str) -> Vec<String> {
+            self.files().fileset(path, pattern, &Budget::default()).expect("the pattern is right")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn read(scratch: &Scratch, path: &str) -> Result<String, String> {
+        let text = scratch.files().read_text(path, &Budget::default());
+        text.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn files_in_the_directory_can_be_read() {
+        let scratch = Scratch::new();
+        scratch.write("root/a.txt", "a");
+        scratch.write("root/sub/b.txt", "b");
+        assert_eq!(read(&scratch, "a.txt"), Ok("a".into()));
+        assert_eq!(read(&scratch, "./sub/../sub/b.txt"), Ok("b".into()));
+        assert!(scratch.files().exists("sub/b.txt").unwrap());
+        assert!(!scratch.files().exists("sub/c.txt").unwrap());
+        assert!(!scratch.files().exists("a.txt/b").unwrap());
+    }
+
+    #[test]
+    fn nothing_outside_the_directory_can_be_read_or_found() {
+        let scratch = Scratch::new();
+        scratch.write("secret.txt", "s");
+        scratch.write("root/a.txt", "a");
+        scratch.write("root/sub/b.txt", "b");
+        for path in ["../secret.txt", "sub/../../secret.txt", "..", "../nothing"] {
+            let error = read(&scratch, path).unwrap_err();
+            assert!(error.contains("leads out of the pipeline's directory"), "{path}: {error}");
+            assert!(scratch.files().exists(path).is_err(), "{path}");
+            let budget = Budget::default();
+            assert!(scratch.files().fileset(path, "*", &budget).is_err(), "{path}");
+        }
+        let absolute = scratch.0.join("root/a.txt").display().to_string();
+        assert!(read(&scratch, &absolute).unwrap_err().contains("absolute path"));
+        assert!(matches!(
+            scratch.files().fileset(".", "../*", &Budget::default()),
+            Err(FilesError::Pattern { .. })
+        ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_only_inside_the_directory() {
+        use std::os::unix::fs::symlink;
+        let scratch = Scratch::new();
+        scratch.write("out/secret.txt", "s");
+        scratch.write("root/a.txt", "a");
+        let root = scratch.0.join("root");
+        symlink(root.join("a.txt"), root.join("inside.txt")).unwrap();
+        symlink(scratch.0.join("out/secret.txt"), root.join("outside.txt")).unwrap();
+        symlink(scratch.0.join("out"), root.join("outside")).unwrap();
+        symlink(&root, root.join("loop")).unwrap();
+        assert_eq!(read(&scratch, "inside.txt"), Ok("a".into()));
+        for path in ["outside.txt", "outside/secret.txt", "outside/nothing"] {
+            assert!(read(&scratch, path).unwrap_err().contains("leads out"), "{path}");
+            assert!(scratch.files().exists(path).is_err(), "{path}");
+        }
+        assert_eq!(scratch.fileset(".", "**"), ["a.txt", "inside.txt"]);
+        assert!(scratch.files().fileset("outside", "*", &Budget::default()).is_err());
+        assert!(scratch.files().fileset(".", "outside/*", &Budget::default()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_text_or_too_large_is_refused() {
+        let scratch = Scratch::new();
+        scratch.write("root/binary", b"ab\xff");
+        scratch.write("root/large", vec![b'a'; 8 * 1024 * 1024 + 1]);
+        assert_eq!(
+            read(&scratch, "binary").unwrap_err(),
+            "`binary` is not UTF-8 text: byte 2 begins no character"
+        );
+        assert!(read(&scratch, "large").unwrap_err().contains("larger than"));
+        assert_eq!(read(&scratch, ".").unwrap_err(), "`.` is a directory, not a file");
+        assert!(read(&scratch, "none").unwrap_err().contains("there is no file `none`"));
+        assert!(read(&scratch, "a\0b").is_err());
+        let budget = Budget::new(2, 1000);
+        assert!(matches!(scratch.files().read("binary", &budget), Err(FilesError::Budget(_))));
+    }
+
+    #[test]
+    fn patterns_match_as_people_expect() {
+        let scratch = Scratch::new();
+        for path in ["a.hcl", "b.HCL", ".hidden", "x/a.hcl", "x/y/a.hcl", "x/y/b.txt", "z/b1.txt"] {
+            scratch.write(&format!("root/{path}"), "");
+        }
+        let table: &[(&str, &str, &[&str])] = &[
+            (".", "*", &[".hidden", "a.hcl", "b.HCL"]),
+            ("", "*.hcl", &["a.hcl"]),
+            (".", "**/*.hcl", &["a.hcl", "x/a.hcl", "x/y/a.hcl"]),
+            (".", "x/**", &["x/a.hcl", "x/y/a.hcl", "x/y/b.txt"]),
+            (".", "x/*", &["x/a.hcl"]),
+            ("x", "**", &["a.hcl", "y/a.hcl", "y/b.txt"]),
+            ("x", "y/*.{txt,hcl}", &["y/a.hcl", "y/b.txt"]),
+            (".", "{x,z}/**/*.txt", &["x/y/b.txt", "z/b1.txt"]),
+            (".", "?.hcl", &["a.hcl"]),
+            (".", "z/b[0-9].txt", &["z/b1.txt"]),
+            (".", "z/b[!0-9].txt", &[]),
+            (".", "[ab].*", &["a.hcl", "b.HCL"]),
+            (".", "./x//a.hcl", &["x/a.hcl"]),
+            (".", "a.hcl", &["a.hcl"]),
+            (".", "\\*.hcl", &[]),
+            (".", "none/*", &[]),
+            ("none", "*", &[]),
+            ("a.hcl", "*", &[]),
+            (".", "x", &[]),
+        ];
+        for (path, pattern, expected) in table {
+            assert_eq!(scratch.fileset(path, pattern), *expected, "{path} {pattern}");
+        }
+        for pattern in ["[", "[]", "{a", "a\\", "[a/b]", "x/../../*"] {
+            let found = scratch.files().fileset(".", pattern, &Budget::default());
+            assert!(matches!(found, Err(FilesError::Pattern { .. })), "{pattern}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn searching_is_bounded() {
+        let scratch = Scratch::new();
+        for index in 0..50 {
+            scratch.write(&format!("root/{index}"), "");
+        }
+        let found = scratch.files().fileset(".", "*", &Budget::new(1 << 20, 100));
+        assert!(matches!(found, Err(FilesError::Budget(_))));
+        let nested = "{a,".repeat(1000) + &"}".repeat(1000);
+        assert!(scratch.files().fileset(".", &nested, &Budget::default()).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_pattern_panics(pattern in "[a-c*?{},/\\[\\]!^\\\\.-]{0,16}", path in "[a/.]{0,6}") {
+            let files = Files::new(Path::new("src")).expect("tests run beside the sources");
+            let _ = files.fileset(&path, &pattern, &Budget::default());
+        }
+    }
+}

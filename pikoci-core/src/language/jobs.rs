@@ -480,7 +480,7 @@ impl JobReader<'_, '_> {
         if node.word() == "else" {
             self.reader.labels::<0>(node, []);
             *otherwise = self.steps(&fields, node, scope, place, &id);
-        } else if let Some(condition) = self.condition(node) {
+        } else if let Some(condition) = self.condition(node, scope) {
             let steps = self.steps(&fields, node, scope, place, &id);
             branches.push(Branch { condition, steps });
         } else {
@@ -489,14 +489,20 @@ impl JobReader<'_, '_> {
         fields.finish();
     }
 
-    fn condition(&self, node: Node<'_>) -> Option<Condition> {
-        let [(text, span)] = self.reader.labels(node, ["CONDITION"])?;
-        match Condition::parse(text) {
+    fn condition(&self, node: Node<'_>, scope: &Scope<'_>) -> Option<Condition> {
+        let [(label, span)] = self.reader.labels(node, ["CONDITION"])?;
+        let text = super::condition_text::evaluate(self.reader, label, span, scope)?;
+        match Condition::parse(&text) {
             Ok(condition) => Some(condition),
             Err(error) => {
-                // The label's span has its quotes; escapes make the place a little late at worst.
-                let start = (span.start + 1 + error.offset).min(span.end.saturating_sub(1));
-                let at = Span { start, end: (start + 1).min(span.end), ..span };
+                // The label's span has its quotes. Where values were put in, or the label has
+                // escapes, the place within is not known.
+                let at = if text == label && label.len() + 2 == span.end - span.start {
+                    let start = (span.start + 1 + error.offset).min(span.end.saturating_sub(1));
+                    Span { start, end: (start + 1).min(span.end), ..span }
+                } else {
+                    span
+                };
                 let mut diagnostic = Diagnostic::error("bad-condition", at, error.message);
                 if let Some(help) = error.help {
                     diagnostic = diagnostic.help(help);
@@ -549,7 +555,7 @@ impl JobReader<'_, '_> {
                 steps: self.steps(&fields, node, scope, inner_place, &inner_id),
             }),
             _ => {
-                let condition = self.condition(node);
+                let condition = self.condition(node, scope);
                 let branch_id = |position: usize| id.child(0).child(position);
                 let steps = self.steps(&fields, node, scope, inner_place, &branch_id);
                 // Kept without its condition, so that an `else` behind it makes sense.

@@ -1,5 +1,6 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
+mod condition_text;
 mod fields;
 mod jobs;
 mod lexer;

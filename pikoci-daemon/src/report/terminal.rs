@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub(crate) struct Terminal {
     flushed: Duration,
     canvas: Canvas,
     live: Option<ProgressBar>,
+    /// The lines of the live area as last drawn, and for how many columns.
+    drawn: (Vec<usize>, usize),
     frame: usize,
     builds: usize,
     clock: Arc<dyn Clock>,
@@ -91,8 +94,9 @@ impl Terminal {
             several: false,
             pending: String::new(),
             flushed: Duration::ZERO,
-            canvas: Canvas { bytes: Arc::default(), size },
+            canvas: Canvas::new(size),
             live: None,
+            drawn: (Vec::new(), 0),
             frame: 0,
             builds: 0,
             clock,
@@ -238,8 +242,27 @@ impl Terminal {
         lines
     }
 
+    /// Takes the live area away when the terminal became narrower and folded
+    /// its lines: nobody else knows how many rows it takes now.
+    fn unfold(&mut self, out: &mut Vec<u8>) {
+        let columns = self.columns();
+        if self.live.is_none() || columns >= self.drawn.1 {
+            return;
+        }
+        let rows: usize = self.drawn.0.iter().map(|width| width.div_ceil(columns).max(1)).sum();
+        drop(self.live.take());
+        // Its way of clearing counts the rows as they were.
+        self.canvas.take(&mut Vec::new());
+        out.extend_from_slice(b"\r");
+        if rows > 1 {
+            out.extend_from_slice(format!("\x1b[{}A", rows - 1).as_bytes());
+        }
+        out.extend_from_slice(b"\x1b[J");
+    }
+
     /// Writes what has gathered, above the live area where it is shown.
     fn flush(&mut self, out: &mut Vec<u8>) {
+        self.unfold(out);
         let idle = self.steps.leaves().next().is_none();
         if idle && let Some(bar) = self.live.take() {
             bar.finish_and_clear();
@@ -340,6 +363,8 @@ impl Report for Terminal {
         if lines.is_empty() {
             return;
         }
+        let widths = lines.iter().map(|line| width::columns(&sanitize::plain(line.as_bytes())));
+        self.drawn = (widths.collect(), self.columns());
         let bar = self.live.get_or_insert_with(|| live_area(&self.canvas));
         bar.set_message(lines.join("\n"));
         self.canvas.take(out);
@@ -364,10 +389,15 @@ fn live_area(canvas: &Canvas) -> ProgressBar {
 #[derive(Debug, Clone)]
 struct Canvas {
     bytes: Arc<Mutex<Vec<u8>>>,
+    line_full: Arc<AtomicBool>,
     size: fn() -> Size,
 }
 
 impl Canvas {
+    fn new(size: fn() -> Size) -> Self {
+        Self { bytes: Arc::default(), line_full: Arc::default(), size }
+    }
+
     fn add(&self, text: &str) {
         let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
         bytes.extend_from_slice(text.as_bytes());
@@ -418,9 +448,16 @@ impl TermLike for Canvas {
     }
 
     fn write_str(&self, s: &str) -> io::Result<()> {
-        // Lines are cleared before they are drawn; the blanks that fill the
-        // last one up would be left behind when the terminal becomes narrower.
-        if !s.trim_end_matches(' ').is_empty() {
+        // `indicatif` fills each line up with blanks, so that the terminal
+        // breaks it. Blanks at the end of a line would be folded when the
+        // terminal becomes narrower: the same is said without them.
+        if s.trim_end_matches(' ').is_empty() {
+            self.line_full.store(true, Ordering::Relaxed);
+            self.add("\x1b[K");
+        } else {
+            if self.line_full.swap(false, Ordering::Relaxed) {
+                self.add("\r\n");
+            }
             self.add(s);
         }
         Ok(())
@@ -432,6 +469,8 @@ impl TermLike for Canvas {
     }
 
     fn flush(&self) -> io::Result<()> {
+        // A drawing ends on its last line.
+        self.line_full.store(false, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -443,7 +482,7 @@ mod tests {
     use jiff::Timestamp;
     use pikoci_core::event::StepType;
     use pikoci_core::name::BuildId;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     /// A clock that a test moves by hand.
     #[derive(Debug, Default)]

@@ -270,9 +270,19 @@ impl Registry {
             .collect()
     }
 
+    /// The process group to signal as a whole, where the system tells nothing
+    /// about single processes.
+    pub(super) fn only_group(&self, id: Id) -> Option<i32> {
+        let owned = self.live.get(&id).or_else(|| self.left.get(&id))?;
+        (!cfg!(target_os = "linux")).then_some(owned.root)
+    }
+
     /// Whether it is certain that no process of `id` is left, whose root was
     /// reaped. Costs one system call where this program is a subreaper and has no other child.
     pub(super) fn nothing_left(&mut self, id: Id) -> bool {
+        if let Some(group) = self.only_group(id) {
+            return !super::tree::group_lives(group);
+        }
         if self.subreaper.is_none() {
             return self.nothing_young(id) || self.members(id).is_empty();
         }

@@ -26,6 +26,15 @@ pub(super) enum Target {
 }
 
 impl Target {
+    /// The process group that is all there is to go by, on systems that tell
+    /// nothing about single processes.
+    fn group(&self) -> Option<i32> {
+        match self {
+            Self::Command(id) => registry::access().only_group(*id),
+            Self::Marked(_) => None,
+        }
+    }
+
     fn members(&mut self) -> Vec<Stat> {
         match self {
             Self::Command(id) => registry::access().members(*id),
@@ -45,6 +54,7 @@ pub(super) async fn end(target: &mut Target, root: Option<i32>, grace: Duration)
     let aborts = registry::access().aborts();
     let aborted = move || registry::access().aborts() != aborts;
     let deadline = Instant::now() + grace;
+    let root = root.or_else(|| target.group());
     let mut members = target.members();
     if let Some(root) = root {
         signal_group(root, Signal::TERM);
@@ -56,7 +66,7 @@ pub(super) async fn end(target: &mut Target, root: Option<i32>, grace: Duration)
         if members.is_empty() {
             // What they started in the meantime is asked as well.
             members = target.members();
-            if members.is_empty() && root.is_none_or(|root| !group_alive(root)) {
+            if members.is_empty() && !target.group().is_some_and(group_lives) {
                 // Those that ended since the last look are reaped here.
                 registry::access().sweep();
                 return Vec::new();
@@ -83,6 +93,7 @@ pub(super) async fn end(target: &mut Target, root: Option<i32>, grace: Duration)
 /// Kills all processes of `target` at once. They are stopped first, so that
 /// none can start another while the rest is looked for.
 pub(super) fn kill(target: &mut Target, root: Option<i32>) {
+    let root = root.or_else(|| target.group());
     if let Some(root) = root {
         signal_group(root, Signal::STOP);
     }
@@ -128,11 +139,10 @@ fn alive(member: &Stat) -> bool {
     procfs::stat(member.pid).is_some_and(|now| now.start == member.start && !now.ended)
 }
 
-fn group_alive(root: i32) -> bool {
-    // Where the system tells nothing about processes, the group is all there is to ask.
-    !cfg!(target_os = "linux")
-        && Pid::from_raw(root)
-            .is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+/// Whether a process group has a process.
+pub(super) fn group_lives(group: i32) -> bool {
+    Pid::from_raw(group)
+        .is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
 }
 
 /// Sends to one process, and to no other that got its pid in the meantime.

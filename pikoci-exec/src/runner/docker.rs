@@ -42,6 +42,8 @@ const OUTPUT: &str = "/pikoci/output";
 const CACHE: &str = "/pikoci/cache";
 /// The exit code by which an engine's client says that it could not run the container.
 const ENGINE_FAILED: i32 = 125;
+/// How long a client may take to end once its container has, or once it was told to.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long an engine may take to remove a container.
 const REMOVE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -157,13 +159,17 @@ impl Container {
         let args = self.arguments(step.context, params)?;
         let mut spec = self.client.clone().args(args);
         // Once the container had its time, its client gets little.
-        spec.grace = Duration::from_secs(1);
+        spec.grace = CLIENT_PATIENCE;
         let stop_client = CancellationToken::new();
         let client = process::run(spec, step.io, &stop_client);
         let end_container = async {
             step.cancel.cancelled().await;
+            let deadline = tokio::time::Instant::now() + self.grace;
             self.ask_to_end().await;
-            tokio::time::sleep(self.grace).await;
+            tokio::time::sleep_until(deadline).await;
+            // The client ends with its container.
+            self.remove().await;
+            tokio::time::sleep(CLIENT_PATIENCE).await;
             stop_client.cancel();
             std::future::pending::<()>().await;
         };
@@ -273,7 +279,7 @@ impl Container {
 
     async fn quietly(&self, mut spec: ProcessSpec, patience: Duration) {
         spec.detached = false;
-        spec.grace = Duration::from_secs(1);
+        spec.grace = CLIENT_PATIENCE;
         let cancel = CancellationToken::new();
         let mut nowhere = Nowhere;
         let run = process::run(spec, &mut nowhere, &cancel);

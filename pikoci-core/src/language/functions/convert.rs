@@ -326,11 +326,11 @@ fn write_key(value: &Value, out: &mut String) {
 }
 
 fn write_map_key(map: &BTreeMap<String, Value>, out: &mut String) {
-    out.push('<');
+    out.push('{');
     for (key, item) in map {
         let _ = write!(out, "{key:?}:");
         write_key(item, out);
         out.push(';');
     }
-    out.push('>');
+    out.push('}');
 }

@@ -248,7 +248,8 @@ fn render_verb(verb: &Verb<'_>, value: &Value, budget: &Budget, out: &mut String
         't' => {
             let value = convert::to_bool(value).ok_or_else(|| expected("a bool"))?;
             // Terraform pads everything but this.
-            Ok(out.push_str(if value { "true" } else { "false" }))
+            out.push_str(if value { "true" } else { "false" });
+            Ok(())
         }
         's' | 'q' => {
             budget.charge_bytes(super::value_bytes(value))?;
