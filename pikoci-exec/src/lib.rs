@@ -8,18 +8,47 @@
 //! ```
 //! use std::sync::Arc;
 //!
-//! use pikoci_core::Pipeline;
-//! use pikoci_exec::local::{JobChoice, LocalOptions, LocalRun};
+//! use pikoci_core::event::{Event, EventKind};
+//! use pikoci_core::language::{ReadOptions, read};
+//! use pikoci_core::plan::EventSink;
+//! use pikoci_exec::local::{LocalOptions, LocalRun};
 //!
-//! // A pipeline that declares nothing uses what is built in.
-//! let pipeline = Pipeline::default();
-//! let types = pikoci_exec::types_for(&pipeline, &pikoci_exec::defaults())?;
-//! assert!(types.runners.contains_key("exec"));
+//! /// Prints which steps ran.
+//! struct Steps;
 //!
-//! let run = LocalRun::new(pipeline, &pikoci_exec::defaults(), LocalOptions::default());
-//! assert!(matches!(run, Err(pikoci_exec::local::LocalError::NoJobs)));
-//! # let _ = JobChoice::All;
-//! # Ok::<(), pikoci_exec::TypesError>(())
+//! #[async_trait::async_trait]
+//! impl EventSink for Steps {
+//!     async fn event(&self, event: Event) {
+//!         if let EventKind::StepFinished { step, status, .. } = event.kind {
+//!             println!("step {step} {status}");
+//!         }
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let text = r#"
+//!     job "hello" {
+//!       task "greet" { run "shell" { cmd = "echo hello from $BUILD_JOB_NAME" } }
+//!     }
+//! "#;
+//! let catalog = pikoci_exec::catalog();
+//! let outcome = read(vec![("hello.hcl".into(), text.into())], &ReadOptions::new("hello", &catalog));
+//! let pipeline = outcome.pipeline.ok_or("the pipeline has mistakes")?;
+//!
+//! # let place = tempfile::tempdir()?;
+//! # let options = LocalOptions {
+//! #     workspaces: Some(place.path().join("builds")),
+//! #     journal: Some(place.path().join("journal")),
+//! #     ..LocalOptions::default()
+//! # };
+//! # #[cfg(any())]
+//! let options = LocalOptions::default();
+//! let run = LocalRun::new(pipeline, &pikoci_exec::defaults(), options)?;
+//! let result = run.run(&|_| Arc::new(Steps), &Default::default()).await?;
+//! assert!(result.status.is_ok());
+//! # Ok(())
+//! # }
 //! ```
 
 pub mod builtin;

@@ -120,20 +120,10 @@ pub(crate) fn git(directory: &Path, args: &[&str]) -> String {
 
 /// The pipeline that `text` describes.
 pub(crate) fn pipeline(text: &str) -> pikoci_core::Pipeline {
-    use pikoci_core::language::{NoSources, ReadOptions, read};
-    let outcome = read(
-        vec![("pipeline.hcl".into(), text.into())],
-        &ReadOptions {
-            name: "app".into(),
-            directory: None,
-            catalog: &crate::catalog(),
-            loader: &NoSources,
-            vars: Default::default(),
-            file_vars: Default::default(),
-            env: Default::default(),
-            now: jiff::Timestamp::UNIX_EPOCH,
-        },
-    );
+    use pikoci_core::language::{ReadOptions, read};
+    let catalog = crate::catalog();
+    let files = vec![("pipeline.hcl".into(), text.into())];
+    let outcome = read(files, &ReadOptions::new("app", &catalog));
     let diagnostics = outcome.diagnostics;
     outcome.pipeline.unwrap_or_else(|| panic!("{diagnostics:#?}"))
 }

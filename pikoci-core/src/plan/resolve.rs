@@ -229,7 +229,7 @@ impl<'a> Resolver<'a> {
             .map(|declared| declared.attributes.clone())
             .unwrap_or_default();
         attributes.extend(secret.params.clone());
-        // Some types need to know which field is asked for: `env` knows no others.
+        // Some types need to know which field is asked for: `env` has one for each name.
         if let Some(key) = &secret.key {
             attributes.entry("key".into()).or_insert_with(|| key.as_str().into());
         }

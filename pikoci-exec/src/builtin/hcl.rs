@@ -1,13 +1,11 @@
 //! Built-in types that are written in the pipeline language themselves.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use pikoci_core::catalog::{CatalogKind, ParamSpec};
 use pikoci_core::context::StepRun;
-use pikoci_core::language::{NoSources, ReadOptions, read};
+use pikoci_core::language::{ReadOptions, read};
 use pikoci_core::params::Params;
 use pikoci_core::version::Metadata;
 use pikoci_core::{ResourceType, TypeError, Version};
@@ -52,19 +50,8 @@ impl HclResource {
 
     fn parse(&self) -> Result<DeclaredResource, String> {
         let catalog = super::catalog();
-        let outcome = read(
-            vec![(format!("pikoci://{}", self.name), self.definition.to_owned())],
-            &ReadOptions {
-                name: "builtin".into(),
-                directory: None,
-                catalog: &catalog,
-                loader: &NoSources,
-                vars: BTreeMap::new(),
-                file_vars: BTreeMap::new(),
-                env: BTreeMap::new(),
-                now: Timestamp::UNIX_EPOCH,
-            },
-        );
+        let files = vec![(format!("pikoci://{}", self.name), self.definition.to_owned())];
+        let outcome = read(files, &ReadOptions::new("builtin", &catalog));
         let first = outcome.diagnostics.first().map(|diagnostic| diagnostic.message.clone());
         outcome
             .pipeline

@@ -18,8 +18,10 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// `key` (or `path`) is the variable's name; the answer has one field, `value`,
 /// and the same under the variable's name. A variable that is empty counts as missing.
 pub struct EnvSecret {
-    lookup: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    lookup: Box<Lookup>,
 }
+
+type Lookup = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl EnvSecret {
     /// Reads this process's environment, at every use.
@@ -209,7 +211,8 @@ mod tests {
     #[test]
     fn a_file_is_read_by_its_format() {
         let dir = tempfile::tempdir().unwrap();
-        let table: &[(&str, Option<&str>, &str, &[(&str, &str)])] = &[
+        type Row<'a> = (&'a str, Option<&'a str>, &'a str, &'a [(&'a str, &'a str)]);
+        let table: &[Row<'_>] = &[
             (
                 "a.json",
                 None,

@@ -72,8 +72,9 @@ impl Commands {
         vars: BTreeMap<String, String>,
         output: Output,
     ) -> Result<Ended, TypeError> {
-        let (runner, params) = self.resolve(block)?;
+        let Resolved { runner, params, env } = self.resolve(block)?;
         let mut context = step.context.clone();
+        context.env.0.extend(env);
         context.env.0.extend(vars);
         if let Some(dir) = &context.cache_dir {
             let dir = dir.to_string_lossy().into_owned();
@@ -105,15 +106,16 @@ impl Commands {
         Ok(Ended { exit: exit?, stdout, truncated, last_line: last.finish() })
     }
 
-    /// The runner of a block and the parameters it gets.
-    fn resolve(&self, block: &CommandBlock) -> Result<(&dyn Runner, Params), TypeError> {
+    /// What a block comes to on the runner that it, or the type, names.
+    fn resolve(&self, block: &CommandBlock) -> Result<Resolved<'_>, TypeError> {
         let name = self.instead.as_ref().map_or(&block.runner, |instead| &instead.runner);
         let runner = self.runners.get(name).ok_or_else(|| {
             TypeError::errored(format!("{} runs on `{name}`, which is no known runner", self.owner))
         })?;
         let mut params = block.params.clone();
+        let mut env = BTreeMap::new();
         if let Some(instead) = &self.instead {
-            adapt(&mut params, runner.as_ref());
+            env = adapt(&mut params, runner.as_ref());
             params.extend(instead.params.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         if let Some(deferred) = params.iter().find(|(_, value)| value.is_deferred()) {
@@ -123,8 +125,16 @@ impl Commands {
                 self.owner, deferred.0
             )));
         }
-        Ok((runner.as_ref(), Params::new(params)))
+        Ok(Resolved { runner: runner.as_ref(), params: Params::new(params), env })
     }
+}
+
+/// A command block ready to run.
+struct Resolved<'a> {
+    runner: &'a dyn Runner,
+    params: Params,
+    /// Variables that stand in the block, for a runner that takes no `env`.
+    env: BTreeMap<String, String>,
 }
 
 /// The name of the resource a step is about: the engine calls such steps
@@ -162,9 +172,10 @@ pub(crate) fn shown(output: &[u8]) -> String {
 }
 
 /// Turns the parameters of a command for one kind of runner into those of
-/// another: `path` and `args` into one `cmd`, and the other way round.
-fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) {
-    let Some(accepted) = runner.params().accepted else { return };
+/// another: `path` and `args` into one `cmd`, and the other way round. Answers
+/// the variables of an `env` that the other one does not take.
+fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) -> BTreeMap<String, String> {
+    let Some(accepted) = runner.params().accepted else { return BTreeMap::new() };
     let takes = |name: &str| accepted.iter().any(|it| it == name);
     if params.contains_key("path") && !takes("path") && takes("cmd") {
         let args = match params.remove("args") {
@@ -184,6 +195,15 @@ fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) {
         let cmd = params.remove("cmd").unwrap_or_default();
         params.insert("path".into(), "/bin/sh".into());
         params.insert("args".into(), Value::List(vec!["-ec".into(), cmd]));
+    }
+    match params.get("env") {
+        Some(Value::Object(env)) if !takes("env") => {
+            let env = env.iter().filter_map(|(name, it)| Some((name.clone(), it.to_text()?)));
+            let env = env.collect();
+            params.remove("env");
+            env
+        }
+        _ => BTreeMap::new(),
     }
 }
 

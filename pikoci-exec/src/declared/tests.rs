@@ -209,7 +209,9 @@ impl Runner for CmdRunner {
     }
 
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
-        let shown = format!("{}|{}", params.text("flavour").unwrap(), params.text("cmd").unwrap());
+        let extra = step.context.env.0.get("EXTRA").map_or("", String::as_str);
+        let flavour = params.text("flavour").unwrap();
+        let shown = format!("{flavour}|{extra}|{}", params.text("cmd").unwrap());
         step.io.output(pikoci_core::event::OutputStream::Stdout, shown.into()).await;
         Ok(Exit::Code(0))
     }
@@ -221,6 +223,7 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
         runner: "exec".into(),
         params: [
             ("path".to_owned(), Value::from("make")),
+            ("env".to_owned(), Value::Object([("EXTRA".to_owned(), "e".into())].into())),
             ("args".to_owned(), Value::List(vec!["a b".into(), "$WORKDIR/x".into(), "$A".into()])),
         ]
         .into(),
@@ -242,11 +245,11 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     let it = DeclaredResource::new("x", decl, Arc::new(runners));
     let mut bench = Bench::new("get x");
     it.pull(&mut bench.step(), &params(&[]), &refs(&["a"])[0]).await.unwrap();
-    assert_eq!(bench.io.text(), r#"sweet|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
+    assert_eq!(bench.io.text(), r#"sweet|e|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
     // What was a `cmd` stays one.
     let mut bench = Bench::new("check x");
     let _ = it.check(&mut bench.step(), &params(&[]), None).await;
-    assert_eq!(bench.io.text(), "sweet|true");
+    assert_eq!(bench.io.text(), "sweet||true");
 }
 
 #[tokio::test]

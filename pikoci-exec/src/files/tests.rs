@@ -125,6 +125,9 @@ fn a_missing_path_is_named() {
 }
 
 proptest::proptest! {
+    // Each case makes directories: fewer of them than usual.
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
     /// Whatever a path says, what comes out is below the root or an error.
     #[test]
     fn no_path_leads_out(path in "[./a\\-~\\\\]{0,12}") {

@@ -183,28 +183,28 @@ async fn what_a_killed_process_left_is_undone() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let alive = |pid: &str| {
+        fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it.contains("600"))
+    };
     let deadline = Instant::now() + Duration::from_secs(30);
     let pid = loop {
         match fs::read_to_string(base.join("pid")) {
-            Ok(pid) => break pid.trim().to_owned(),
-            Err(_) if Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err(error) => panic!("the child did not start its service: {error}"),
+            // Its number is known before it has become the program it is to be.
+            Ok(pid) if alive(pid.trim()) => break pid.trim().to_owned(),
+            _ if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(5)).await,
+            _ => panic!("the child did not start its service"),
         }
     };
-    let alive =
-        || fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|it| it.contains("600"));
     let types = crate::defaults();
     assert_eq!(recover_in(&base, &types).await, [], "it lives");
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(alive(), "the service should outlive the one who started it");
+    assert!(alive(&pid), "the service should outlive the one who started it");
     let recovered = recover_in(&base, &types).await;
     assert_eq!(recovered.len(), 1);
     assert_eq!((recovered[0].survivors, recovered[0].problems.len()), (0, 0), "{recovered:?}");
     assert_eq!(stopped(&base), "a\n");
-    assert!(!alive(), "a process of the build is left");
+    assert!(!alive(&pid), "a process of the build is left");
     assert_eq!(fs::read_dir(base.join("workspaces")).unwrap().count(), 0);
     assert_eq!(fs::read_dir(base.join("journal")).unwrap().count(), 0);
 }

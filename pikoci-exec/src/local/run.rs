@@ -60,7 +60,9 @@ pub(super) async fn run(
     }
     let results = jobs.iter().filter_map(|it| it.result.as_ref());
     let status = results.fold(Status::Succeeded, |worst, result| worst.worst(result.status));
-    let status = if cancel.is_cancelled() { status.worst(Status::Cancelled) } else { status };
+    // A token that fired when all was done has cancelled nothing.
+    let cut_short = cancel.is_cancelled() && jobs.iter().any(|it| it.result.is_none());
+    let status = if cut_short { status.worst(Status::Cancelled) } else { status };
     Ok(LocalResult { jobs, status, recovered })
 }
 

@@ -144,6 +144,7 @@ async fn a_job_checks_and_fetches_what_it_gets_in_one_stream_of_events() {
     let resolved = index(|it| matches!(it, EventKind::InputsResolved { .. })).unwrap();
     let check = index(|it| matches!(it, EventKind::StepStarted { kind: StepType::Check, .. }));
     assert!(check.unwrap() < resolved);
+    assert_eq!(fs::read_dir(place.path("cache")).unwrap().count(), 1, "`git` keeps a cache");
     place.is_tidy();
 }
 
