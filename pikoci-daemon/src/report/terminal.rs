@@ -63,6 +63,7 @@ pub(crate) struct Terminal {
     /// The lines of the live area as last drawn, and for how many columns.
     drawn: (Vec<usize>, usize),
     frame: usize,
+    remarked: bool,
     builds: usize,
     clock: Arc<dyn Clock>,
 }
@@ -98,6 +99,7 @@ impl Terminal {
             live: None,
             drawn: (Vec::new(), 0),
             frame: 0,
+            remarked: false,
             builds: 0,
             clock,
         }
@@ -140,7 +142,10 @@ impl Terminal {
     }
 
     fn take_partial(&mut self, step: &StepId) -> Vec<u8> {
-        self.voices.get_mut(step).map(|voice| std::mem::take(&mut voice.partial)).unwrap_or_default()
+        self.voices
+            .get_mut(step)
+            .map(|voice| std::mem::take(&mut voice.partial))
+            .unwrap_or_default()
     }
 
     /// Shows one line of a step's output, or a piece of one.
@@ -151,7 +156,8 @@ impl Terminal {
             let running = self.steps.running(step);
             if self.several {
                 self.speaker = None;
-                let (name, index) = running.map_or((step.as_str(), 0), |it| (it.short_name(), it.index));
+                let (name, index) =
+                    running.map_or((step.as_str(), 0), |it| (it.short_name(), it.index));
                 PAINT.add(&mut self.pending, style::name(index), &format!("{name} │ "));
             } else if self.speaker.as_ref() != Some(step) {
                 let name = running.map_or(step.as_str(), |it| it.name.as_str());
@@ -282,7 +288,11 @@ impl Terminal {
 
 /// Elapsed time without flickering digits.
 fn brief_elapsed(elapsed: Duration) -> String {
-    if elapsed.as_secs() < 1 { format!("0.{}s", elapsed.subsec_millis() / 100) } else { brief(elapsed) }
+    if elapsed.as_secs() < 1 {
+        format!("0.{}s", elapsed.subsec_millis() / 100)
+    } else {
+        brief(elapsed)
+    }
 }
 
 impl Report for Terminal {
@@ -333,6 +343,8 @@ impl Report for Terminal {
                 }
             }
             Change::Skipped(row) => self.row(row),
+            // Whoever pressed the keys has been told already.
+            Change::Said(_) if self.remarked => {}
             Change::Said(text) => {
                 PAINT.add(&mut self.pending, style::DIM, &one_line(text));
                 self.pending.push('\n');
@@ -371,6 +383,7 @@ impl Report for Terminal {
     }
 
     fn remark(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
+        self.remarked = true;
         PAINT.add(&mut self.pending, style::RETRY, text);
         self.pending.push('\n');
         self.flush(out);
@@ -380,8 +393,8 @@ impl Report for Terminal {
 
 fn live_area(canvas: &Canvas) -> ProgressBar {
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 30);
-    let style = ProgressStyle::with_template("{msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
@@ -513,8 +526,12 @@ mod tests {
     fn a_failing_build_reads_well_in_eighty_columns() {
         let out = report(terminal(&Arc::default()), &failing_build());
         insta::assert_snapshot!(
-            String::from_utf8(out).unwrap().lines().map(|line| sanitize::plain(line.as_bytes()))
-                .collect::<Vec<_>>().join("\n")
+            String::from_utf8(out)
+                .unwrap()
+                .lines()
+                .map(|line| sanitize::plain(line.as_bytes()))
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
 
