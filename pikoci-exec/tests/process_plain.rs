@@ -201,3 +201,43 @@ async fn a_slow_taker_slows_the_writer_down() {
     assert_eq!(slow.total, 20_000_000);
     assert!(slow.largest <= 64 * 1024, "{}", slow.largest);
 }
+
+/// Not a test of its own: what the next one runs in a terminal.
+#[tokio::test]
+async fn helper_that_runs_in_a_terminal() {
+    let Ok(answer) = std::env::var("PIKOCI_TEST_ANSWER") else {
+        return;
+    };
+    process::keep_off_the_terminal();
+    let (exit, watch) = run(sh("read line < /dev/tty; echo \"read: $?\"")).await;
+    let text = format!("{exit:?} {}", String::from_utf8_lossy(&watch.printed));
+    std::fs::write(answer, text).unwrap();
+}
+
+#[tokio::test]
+async fn a_question_at_the_terminal_fails_instead_of_hanging() {
+    let path = std::env::var_os("PATH").unwrap();
+    let Ok(script) = process::find_program("script".as_ref(), "/".as_ref(), Some(&path)) else {
+        skip("no `script` on this machine");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let answer = dir.path().join("answer");
+    let helper = format!(
+        "{} --exact helper_that_runs_in_a_terminal",
+        std::env::current_exe().unwrap().display()
+    );
+    let mut terminal = Command::new(script)
+        .args(["-qec", &helper, "/dev/null"])
+        .env("PIKOCI_TEST_ANSWER", &answer)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let hold = terminal.stdin.take();
+    eventually("the question fails", || terminal.try_wait().unwrap().is_some()).await;
+    drop(hold);
+    let text = std::fs::read_to_string(&answer).unwrap();
+    assert!(text.starts_with("Code(0) "), "{text}");
+    assert!(text.contains("read: ") && !text.contains("read: 0"), "{text}");
+}

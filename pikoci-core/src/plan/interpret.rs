@@ -1,6 +1,7 @@
 //! One build from its first event to its last: sequences, attempts, branches.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -8,6 +9,7 @@ use futures_util::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use super::environment::{Scope, set_inputs};
+use super::inputs::missing_checks;
 use super::outcome::{Outcome, shown, step_type};
 use super::recorder::Recorder;
 use super::service::Started;
@@ -32,6 +34,8 @@ pub(super) struct Run<'a> {
     pub(super) services: Mutex<Vec<Arc<Started>>>,
     /// What puts made, in the order made.
     outputs: Mutex<Vec<(String, Version)>>,
+    /// The versions of all gets, once checks have found those not chosen before.
+    found: OnceLock<BTreeMap<String, Version>>,
 }
 
 /// Whether a sequence ends at the first step that does not succeed.
@@ -50,12 +54,11 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
         context: Arc::new(spec.context.clone()),
         services: Mutex::default(),
         outputs: Mutex::default(),
+        found: OnceLock::new(),
     };
     let stop = Stop::root(cancel.clone(), "the build was cancelled");
     let name = spec.context.name.clone();
     run.emit(EventKind::BuildCreated { build: spec.context.id, name: name.clone() }).await;
-    run.emit(EventKind::InputsResolved { inputs: spec.inputs.clone() }).await;
-    run.emit(EventKind::BuildStarted { worker: host.worker.clone(), epoch: 0 }).await;
 
     let ended = Stop::fresh();
     let announce = async {
@@ -112,6 +115,10 @@ impl Run<'_> {
         let mut scope = Scope::of_build(self.spec, self.host);
         let outcome = match self.prepare(job, &mut scope) {
             Ok(()) => {
+                if let Err(outcome) = Box::pin(self.begin(job, &scope, stop)).await {
+                    self.skip_all(&job.steps, "the build could not begin").await;
+                    return self.end(job, outcome, &scope).await;
+                }
                 let outcome = self.plan(job, &mut scope, stop).await;
                 let shown = allowed(job, outcome.clone()).status;
                 let outcome = self.hooks(&job.hooks, outcome, shown, &scope, stop).await;
@@ -122,8 +129,35 @@ impl Run<'_> {
                 Outcome::errored(reason)
             }
         };
+        self.end(job, outcome, &scope).await
+    }
+
+    /// Chooses what is not chosen yet and tells that the build begins.
+    async fn begin(&self, job: &Job, scope: &Scope, stop: &Stop) -> Result<(), Outcome> {
+        let checks = if self.spec.check_missing {
+            missing_checks(job, &self.spec.inputs)
+        } else {
+            Vec::new()
+        };
+        if !checks.is_empty() {
+            let found = self.find_inputs(job, &checks, scope, stop).await?;
+            let _ = self.found.set(found);
+        }
+        self.emit(EventKind::InputsResolved { inputs: self.inputs().clone() }).await;
+        let worker = self.host.worker.clone();
+        self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
+        Ok(())
+    }
+
+    /// The version of each get, as far as they are chosen.
+    pub(super) fn inputs(&self) -> &BTreeMap<String, Version> {
+        self.found.get().unwrap_or(&self.spec.inputs)
+    }
+
+    /// What comes after the steps and hooks, whatever came of them.
+    async fn end(&self, job: &Job, outcome: Outcome, scope: &Scope) -> Outcome {
         self.stop_services().await;
-        self.send_notifications(job, &outcome, &scope).await;
+        self.send_notifications(job, &outcome, scope).await;
         if let Err(problem) = guarded(|| self.host.journal.build_finished(self.spec.context.id)) {
             tracing::warn!(build = %self.spec.context.name, %problem, "the journal was not closed");
         }

@@ -147,13 +147,13 @@ impl<'r> Run<'r> {
         outcome
     }
 
-    fn resource(&self, kind: &str, name: &str) -> Work<&Resource> {
+    pub(super) fn resource(&self, kind: &str, name: &str) -> Work<&Resource> {
         self.spec.pipeline.resource(kind, name).ok_or_else(|| {
             Outcome::errored(format!("no resource `{name}` of type `{kind}` is declared"))
         })
     }
 
-    fn use_cache(&self, resource: &Resource, context: &mut StepContext) -> Work {
+    pub(super) fn use_cache(&self, resource: &Resource, context: &mut StepContext) -> Work {
         let of_type = self.spec.pipeline.resource_types.get(&resource.kind);
         if !resource.cache && !of_type.is_some_and(|declared| declared.cache) {
             return Ok(());
@@ -180,7 +180,7 @@ impl<'r> Run<'r> {
         let kind = self.host.types.resource_types.get(&get.kind).ok_or_else(|| {
             Outcome::errored(format!("there is no resource type `{}` here", get.kind))
         })?;
-        let version = self.spec.inputs.get(&get.name).ok_or_else(|| {
+        let version = self.inputs().get(&get.name).ok_or_else(|| {
             Outcome::errored(format!("no version of `{}` was chosen for this build", get.name))
         })?;
         self.use_cache(resource, &mut bench.context)?;

@@ -15,6 +15,7 @@
 //!   variable, version and fact that an event holds.
 //! - Values that a secret is part of are resolved for each attempt anew.
 
+mod checks;
 mod environment;
 mod exports;
 mod hooks;
@@ -134,4 +135,4 @@ pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken)
 
 pub use exports::{ExportsError, MAX_EXPORTS_BYTES, parse as parse_exports};
 pub use leaf::cache_key;
-pub use resolve::expand;
+pub use resolve::{expand, resolve};

@@ -76,6 +76,21 @@ pub(super) fn map_texts(value: &Value, change: &dyn Fn(&str) -> String) -> Value
     }
 }
 
+/// Attributes as a type's method gets them outside of a build, such as the stop
+/// of a service after a crash: names expanded to the step's variables, secrets
+/// fetched anew. What is fetched is not masked in `step`'s output.
+///
+/// # Errors
+/// When a secret cannot be had.
+pub async fn resolve(
+    pipeline: &Pipeline,
+    types: &Types,
+    attributes: &Attributes,
+    step: &mut StepRun<'_>,
+) -> Result<Params, TypeError> {
+    Resolver::new(pipeline, types, &Masker::new()).expanded(attributes, step).await
+}
+
 /// Resolves the values of one attempt of one step. A secret is fetched once
 /// for all its uses in it.
 pub(super) struct Resolver<'a> {
@@ -181,6 +196,10 @@ impl<'a> Resolver<'a> {
             .map(|declared| declared.attributes.clone())
             .unwrap_or_default();
         attributes.extend(secret.params.clone());
+        // Some types need to know which field is asked for: `env` knows no others.
+        if let Some(key) = &secret.key {
+            attributes.entry("key".into()).or_insert_with(|| key.as_str().into());
+        }
         behind.push(name.to_owned());
         let params = self.attributes(&attributes, step, behind).await.map(Params::new);
         behind.pop();

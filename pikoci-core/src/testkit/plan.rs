@@ -400,6 +400,7 @@ impl World {
             pipeline: Arc::new(pipeline),
             inputs: self.inputs.clone(),
             input_values: self.input_values.clone(),
+            check_missing: false,
             attempt: 1,
             previous: self.previous,
         };

@@ -39,7 +39,7 @@ pub(super) async fn run(
         let outcome = match inputs(local, job, &flow, cancel) {
             Ok(inputs) => {
                 let build = Build { local, job, inputs, root: &root, journal: &journal };
-                let (outcome, fetched) = build.run(sinks, cancel).await?;
+                let (outcome, fetched) = Box::pin(build.run(sinks, cancel)).await?;
                 if let Some(result) = &outcome.result {
                     flow.finished(job, result, fetched);
                 }
@@ -131,7 +131,8 @@ impl Build<'_> {
             worker: options.worker.clone(),
             env: options.env.clone(),
         };
-        let result: BuildResult = execute(&spec, &host, cancel).await;
+        // Boxed: the interpreter's future is large, and this one is polled through all of it.
+        let result: BuildResult = Box::pin(execute(&spec, &host, cancel)).await;
         let mut problems = Vec::new();
         let survivors = crate::process::end_build(spec.context.id, options.grace).await;
         if survivors > 0 {

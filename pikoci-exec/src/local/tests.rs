@@ -151,7 +151,10 @@ async fn a_job_checks_and_fetches_what_it_gets_in_one_stream_of_events() {
 async fn a_check_that_fails_ends_the_build_as_errored_before_its_first_step() {
     let place = Place::new();
     let text = r#"
-        resource_type "broken" { check "shell" { cmd = "echo no network >&2; exit 3" } }
+        resource_type "broken" {
+          check "shell" { cmd = "echo no network >&2; exit 3" }
+          pull "shell" { cmd = "true" }
+        }
         resource "broken" "app" {}
         job "test" {
           get "broken" "app" {}

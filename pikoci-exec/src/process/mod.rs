@@ -18,6 +18,7 @@ mod output;
 mod procfs;
 mod registry;
 mod spawn;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,3 +27,4 @@ pub use environment::EnvironmentPolicy;
 pub use lookup::{ProcessError, find_program};
 pub use registry::OtherChildren;
 pub use spawn::{ProcessSpec, abort_all, become_subreaper, end_build, end_by_marker, run};
+pub use terminal::keep_off_the_terminal;

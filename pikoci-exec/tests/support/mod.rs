@@ -102,12 +102,17 @@ pub(crate) async fn run_and_cancel(spec: ProcessSpec) -> Exit {
 }
 
 /// Whether `setsid` is installed; says so where it is not.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 pub(crate) fn has_setsid() -> bool {
     let path = std::env::var_os("PATH").unwrap();
     let found = process::find_program("setsid".as_ref(), "/".as_ref(), Some(&path)).is_ok();
     if !found {
-        eprintln!("SKIPPED: no `setsid` on this machine");
+        skip("no `setsid` on this machine");
     }
     found
+}
+
+/// Says loudly that a test does not run here.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }

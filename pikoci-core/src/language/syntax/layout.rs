@@ -54,6 +54,11 @@ pub(super) enum Oddity {
     },
     /// A `,` or `;` at the end of an attribute's line.
     TrailingComma,
+    /// `name = value, value`.
+    BareList {
+        /// Where the first value begins.
+        value: usize,
+    },
     /// A one-line block with no room for a line break.
     NeedsBlank,
 }
@@ -346,7 +351,8 @@ impl Scan<'_> {
                 self.set_phase(Phase::Value { name, value: index + 1, questions: 0 });
             }
             TokenKind::Operator
-                if self.tokens.get(index).is_some_and(|t| t.text(self.text) == "==") =>
+                if labels == 0
+                    && self.tokens.get(index).is_some_and(|t| t.text(self.text) == "==") =>
             {
                 self.odd(Oddity::EqualsForAssign, index);
                 self.set_phase(Phase::Value { name, value: index + 1, questions: 0 });
@@ -378,6 +384,10 @@ impl Scan<'_> {
                 return;
             }
             TokenKind::Comma | TokenKind::Semicolon => {
+                let next = self.kind(index + 1).is_some_and(TokenKind::starts_term);
+                if next && !self.begins_statement(index + 1) {
+                    self.odd(Oddity::BareList { value }, index);
+                }
                 self.end_value(name, index);
                 self.separator(index);
                 return;

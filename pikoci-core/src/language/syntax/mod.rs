@@ -10,6 +10,9 @@
 mod explain;
 mod layout;
 #[cfg(test)]
+mod mistakes;
+mod refusal;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
@@ -398,7 +401,7 @@ impl Reader<'_> {
                 behind_junk = false;
                 continue;
             };
-            let refusal = explain::Refusal {
+            let refusal = refusal::Refusal {
                 file: self.source.file,
                 text: self.source.text,
                 parsed: &self.source.bytes,
