@@ -1,10 +1,10 @@
 //! The command line of PikoCI: what people type, what they see, and the
 //! wiring of the default parts.
 //!
-//! - [`cli`]: the arguments; nothing but their shape.
-//! - [`commands`]: one module per command.
-//! - [`report`]: reporters that fold a build's events into something to read.
-//! - [`output`], [`signals`], [`exit`]: the manners of a program in a shell.
+//! - `cli`: the arguments; nothing but their shape.
+//! - `commands`: one module per command.
+//! - `report`: reporters that fold a build's events into something to read.
+//! - `output`, `signals`, `exit`: the manners of a program in a shell.
 
 mod cli;
 mod commands;

@@ -40,7 +40,7 @@ struct State {
     writing: bool,
     closing: bool,
     /// The other side is gone; everything else is dropped.
-    broken: Option<io::ErrorKind>,
+    broken: Option<io::Error>,
 }
 
 impl Shared {
@@ -101,6 +101,14 @@ impl Writer {
         self.until(|_| false).await;
     }
 
+    /// Why nothing could be written any more. A reader that went away is no
+    /// reason: it has what it wanted.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let state = self.shared.state();
+        let error = state.broken.as_ref()?;
+        (error.kind() != io::ErrorKind::BrokenPipe).then(|| error.to_string())
+    }
+
     async fn until(&self, done: impl Fn(&State) -> bool) {
         loop {
             let progress = self.shared.progress.notified();
@@ -154,7 +162,7 @@ fn write_all(shared: &Shared, mut target: impl Write) {
         batch.clear();
         if let Err(error) = written {
             let mut state = shared.state();
-            state.broken = Some(error.kind());
+            state.broken = Some(error);
             state.writing = false;
             state.pending = Vec::new();
             shared.progress.notify_waiters();
@@ -165,9 +173,15 @@ fn write_all(shared: &Shared, mut target: impl Write) {
 
 /// Writes `bytes` to standard output in one go. A reader that went away is no
 /// error: it has what it wanted.
-pub(crate) fn print(bytes: &[u8]) {
+///
+/// # Errors
+/// When they cannot be written.
+pub(crate) fn print(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 /// Writes a line for people to standard error, if anyone reads it.
@@ -253,5 +267,6 @@ mod tests {
         writer.append(|out| out.resize(2 * ROOM_BYTES, b'x'));
         writer.room().await;
         writer.drained().await;
+        assert_eq!(writer.failure(), None);
     }
 }

@@ -116,8 +116,11 @@ pub(super) fn layout(graph: &Graph, sizes: &[(f64, f64)]) -> Layout {
             Route { points, backward: *backward }
         })
         .collect();
-    let height =
-        places.iter().enumerate().map(|(place, _)| point(place).y + heights(place) / 2.0).fold(0.0, f64::max);
+    let height = places
+        .iter()
+        .enumerate()
+        .map(|(place, _)| point(place).y + heights(place) / 2.0)
+        .fold(0.0, f64::max);
     Layout { nodes, edges, width, height }
 }
 

@@ -173,8 +173,7 @@ impl Graph {
             }
             let look =
                 if look.is_empty() { String::new() } else { format!(" [{}]", look.join(", ")) };
-            let _ =
-                writeln!(out, "  {} -> {}{look};", dot_string(&id(from)), dot_string(&id(to)));
+            let _ = writeln!(out, "  {} -> {}{look};", dot_string(&id(from)), dot_string(&id(to)));
         }
         out.push_str("}\n");
         out

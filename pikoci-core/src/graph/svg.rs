@@ -35,7 +35,8 @@ text{fill:#f0f4f8}.detail{fill:#9fb3c8}.label{fill:#bcccdc;stroke:#102a43}\
 
 /// The whole picture.
 pub(super) fn draw(graph: &Graph) -> String {
-    let sizes: Vec<(f64, f64)> = graph.nodes.iter().map(|node| (width(node), NODE_HEIGHT)).collect();
+    let sizes: Vec<(f64, f64)> =
+        graph.nodes.iter().map(|node| (width(node), NODE_HEIGHT)).collect();
     let layout = layout(graph, &sizes);
     let (width, height) = (layout.width + 2.0 * MARGIN, layout.height + 2.0 * MARGIN);
     let mut out = String::new();
@@ -80,7 +81,8 @@ fn edges(graph: &Graph, layout: &Layout, out: &mut String) {
             EdgeKind::Get { .. } | EdgeKind::Passed { .. } => "feeds",
             EdgeKind::Put => "puts",
         };
-        let with = if edge.label.is_empty() { String::new() } else { format!(" with {}", edge.label) };
+        let with =
+            if edge.label.is_empty() { String::new() } else { format!(" with {}", edge.label) };
         let title = format!("{} {says} {}{with}", id(from), id(to));
         let end = if route.backward { "start" } else { "end" };
         let _ = writeln!(
@@ -159,14 +161,17 @@ fn labels(graph: &Graph, layout: &Layout, out: &mut String) {
         let x = f64::midpoint(ends.0.x, ends.1.x);
         let y = f64::midpoint(ends.0.y, ends.1.y);
         let text = escape(&cut(&names.join(", ")));
-        let _ = writeln!(out, "<text class=\"label\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>", y + 3.5);
+        let _ =
+            writeln!(out, "<text class=\"label\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>", y + 3.5);
     }
 }
 
 fn width(node: &Node) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a few dozen columns")]
     let columns = |text: &str| columns(&cut(text)) as f64;
-    (columns(&node.name) * LETTER + 28.0).max(columns(&node.detail) * LETTER * 0.85 + 32.0).max(72.0)
+    (columns(&node.name) * LETTER + 28.0)
+        .max(columns(&node.detail) * LETTER * 0.85 + 32.0)
+        .max(72.0)
 }
 
 /// How many letters wide `text` is; scripts with wide letters count twice.

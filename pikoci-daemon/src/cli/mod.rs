@@ -277,7 +277,8 @@ mod tests {
             };
             assert_eq!(expand.pipeline.path(), PathBuf::from("a.hcl"));
         }
-        let Ok(Pipeline::Validate(validate)) = pipeline("validate a b -p c --var x=1 --output json")
+        let Ok(Pipeline::Validate(validate)) =
+            pipeline("validate a b -p c --var x=1 --output json")
         else {
             panic!("validate");
         };

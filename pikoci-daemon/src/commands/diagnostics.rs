@@ -13,7 +13,7 @@ use pikoci_core::value::Value;
 use pikoci_exec::HttpSources;
 
 use super::load::Files;
-use super::{Stop, vars};
+use super::{Stop, print, vars};
 use crate::cli::{Output, Variables};
 use crate::exit::Exit;
 use crate::output::{self, takes_escapes, terminal_size};
@@ -69,10 +69,8 @@ pub(crate) fn tell(diagnostics: &[Diagnostic], sources: &SourceMap) {
         return;
     }
     let stderr = io::stderr();
-    let style = RenderStyle {
-        color: takes_escapes(&stderr),
-        width: usize::from(terminal_size(&stderr).0),
-    };
+    let style =
+        RenderStyle { color: takes_escapes(&stderr), width: usize::from(terminal_size(&stderr).0) };
     output::note(render(diagnostics, sources, style).trim_end());
 }
 
@@ -90,10 +88,7 @@ pub(crate) fn to_json<'a>(
 }
 
 /// The pipeline that was read; when something is wrong with it, tells what and stops.
-pub(crate) fn usable(
-    outcome: ReadOutcome,
-    output: Output,
-) -> Result<pikoci_core::Pipeline, Stop> {
+pub(crate) fn usable(outcome: ReadOutcome, output: Output) -> Result<pikoci_core::Pipeline, Stop> {
     let ReadOutcome { pipeline, diagnostics, sources } = outcome;
     match pipeline {
         Some(pipeline) => {
@@ -104,8 +99,7 @@ pub(crate) fn usable(
             match output {
                 Output::Text => tell(&diagnostics, &sources),
                 Output::Json => {
-                    let json = to_json([(diagnostics.as_slice(), &sources)]);
-                    output::print(json.as_bytes());
+                    print(&to_json([(diagnostics.as_slice(), &sources)]))?;
                 }
             }
             Err(Stop::silent(Exit::Usage))

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use pikoci_core::language::format::format;
 use pikoci_core::language::source::SourceMap;
 
-use super::Stop;
 use super::diagnostics::tell;
 use super::load::{hcl_files, read_text, standard_input};
+use super::{Stop, print};
 use crate::cli::Fmt;
 use crate::exit::Exit;
-use crate::output::print;
 
 /// Formats files in place, or standard input to standard output.
 pub(crate) fn fmt(arguments: &Fmt) -> Result<Exit, Stop> {
@@ -24,7 +23,7 @@ pub(crate) fn fmt(arguments: &Fmt) -> Result<Exit, Stop> {
         if arguments.check {
             return Ok(if formatted == text { Exit::Success } else { Exit::Failed });
         }
-        print(formatted.as_bytes());
+        print(&formatted)?;
         return Ok(Exit::Success);
     }
     let mut files = Vec::new();
@@ -55,7 +54,7 @@ pub(crate) fn fmt(arguments: &Fmt) -> Result<Exit, Stop> {
             replace(&path, &formatted)
                 .map_err(|error| Stop::errored(format!("cannot write `{name}`: {error}")))?;
         }
-        print(format!("{}\n", name.strip_prefix("./").unwrap_or(&name)).as_bytes());
+        print(&format!("{}\n", name.strip_prefix("./").unwrap_or(&name)))?;
     }
     Ok(match (broken, changed && arguments.check) {
         (true, _) => Exit::Usage,

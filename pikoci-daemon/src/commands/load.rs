@@ -37,16 +37,17 @@ pub(crate) fn load(path: &Path) -> Result<Files, Stop> {
         let text = standard_input()?;
         let directory = std::env::current_dir().ok();
         let name = directory.as_deref().and_then(slug_of).unwrap_or_else(|| "pipeline".into());
-        return not_empty(Files { name, directory, texts: vec![("<stdin>".into(), text)] }, "standard input");
+        return not_empty(
+            Files { name, directory, texts: vec![("<stdin>".into(), text)] },
+            "standard input",
+        );
     }
     let shown = path.display().to_string();
     let found = fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
     if found.is_dir() {
         let paths = hcl_files(path)?;
         if paths.is_empty() {
-            return Err(Stop::usage(format!(
-                "no `*.hcl` file in directory `{shown}`\n{EXAMPLE}"
-            )));
+            return Err(Stop::usage(format!("no `*.hcl` file in directory `{shown}`\n{EXAMPLE}")));
         }
         let mut texts = Vec::new();
         for path in paths {
@@ -54,14 +55,18 @@ pub(crate) fn load(path: &Path) -> Result<Files, Stop> {
         }
         let name = path.canonicalize().ok().as_deref().and_then(slug_of);
         let name = name.unwrap_or_else(|| "pipeline".into());
-        return not_empty(Files { name, directory: Some(path.into()), texts }, &format!("`{shown}`"));
+        return not_empty(
+            Files { name, directory: Some(path.into()), texts },
+            &format!("`{shown}`"),
+        );
     }
     let text = read_text(path)?;
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
         _ => PathBuf::from("."),
     };
-    let name = path.file_stem().map(Path::new).and_then(slug_of).unwrap_or_else(|| "pipeline".into());
+    let name =
+        path.file_stem().map(Path::new).and_then(slug_of).unwrap_or_else(|| "pipeline".into());
     let texts = vec![(shown.clone(), text)];
     not_empty(Files { name, directory: Some(directory), texts }, &format!("`{shown}`"))
 }
@@ -183,7 +188,10 @@ mod tests {
             (dir.path().to_owned(), "no `*.hcl` file in directory"),
             (file("empty", b""), "is empty"),
             (file("blank", b"\xef\xbb\xbf \n\n"), "is empty"),
-            (file("elf", b"\x7fELF\x00\xff"), "byte 0xff at offset 5 (line 1): it looks like a binary"),
+            (
+                file("elf", b"\x7fELF\x00\xff"),
+                "byte 0xff at offset 5 (line 1): it looks like a binary",
+            ),
             (file("latin1", b"# \n# caf\xe9"), "byte 0xe9 at offset 8 (line 2)"),
             (dir.path().join("nowhere.hcl"), "no such file"),
         ] {

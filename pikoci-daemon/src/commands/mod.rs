@@ -35,6 +35,15 @@ impl Stop {
     }
 }
 
+/// Prints to standard output.
+fn print(text: &str) -> Result<(), Stop> {
+    crate::output::print(text.as_bytes()).map_err(|error| cannot_print(&error.to_string()))
+}
+
+fn cannot_print(why: &str) -> Stop {
+    Stop::errored(format!("cannot write to standard output: {why}"))
+}
+
 /// Runs a command to its end.
 pub(crate) fn run(command: Command) -> Exit {
     let result = match command {

@@ -8,10 +8,9 @@ use pikoci_core::language::source::FileId;
 
 use super::diagnostics::{Values, read_pipeline, tell, to_json, usable};
 use super::load::load;
-use super::Stop;
+use super::{Stop, print};
 use crate::cli::{Expand, Graph, GraphFormat, OnePipeline, Output, Validate, Variables};
 use crate::exit::Exit;
-use crate::output::print;
 
 /// Says whether pipelines are right; every one is looked at.
 pub(crate) fn validate(arguments: &Validate) -> Result<Exit, Stop> {
@@ -28,14 +27,14 @@ pub(crate) fn validate(arguments: &Validate) -> Result<Exit, Stop> {
     match arguments.output {
         Output::Json => {
             let all = outcomes.iter().map(|(_, it)| (it.diagnostics.as_slice(), &it.sources));
-            print(to_json(all).as_bytes());
+            print(&to_json(all))?;
         }
         Output::Text => {
             for (path, outcome) in &outcomes {
                 tell(&outcome.diagnostics, &outcome.sources);
                 if let Some(pipeline) = &outcome.pipeline {
                     let line = format!("{} is valid: {}\n", path.display(), contents(pipeline));
-                    print(line.as_bytes());
+                    print(&line)?;
                 }
             }
         }
@@ -49,7 +48,11 @@ fn contents(pipeline: &Pipeline) -> String {
     let count = |number: usize, word: &str| {
         format!("{number} {word}{}", if number == 1 { "" } else { "s" })
     };
-    format!("{}, {}", count(pipeline.jobs.len(), "job"), count(pipeline.resources.len(), "resource"))
+    format!(
+        "{}, {}",
+        count(pipeline.jobs.len(), "job"),
+        count(pipeline.resources.len(), "resource")
+    )
 }
 
 /// Prints the graph of a pipeline.
@@ -61,7 +64,7 @@ pub(crate) fn graph(arguments: &Graph) -> Result<Exit, Stop> {
         GraphFormat::Mermaid => graph.to_mermaid(),
         GraphFormat::Svg => graph.to_svg(),
     };
-    print(text.as_bytes());
+    print(&text)?;
     Ok(Exit::Success)
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn expand(arguments: &Expand) -> Result<Exit, Stop> {
     let text = printer::expand(&pipeline);
     // What cannot be laid out is still right.
     let text = format(FileId::default(), &text).unwrap_or(text);
-    print(text.as_bytes());
+    print(&text)?;
     Ok(Exit::Success)
 }
 

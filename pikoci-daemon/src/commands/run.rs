@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use pikoci_core::Pipeline;
 use pikoci_core::clock::{Clock, SystemClock};
@@ -14,9 +15,9 @@ use pikoci_exec::local::{JobChoice, JobOutcome, LocalError, LocalOptions, LocalR
 use pikoci_exec::process::{OtherChildren, abort_all, become_subreaper};
 use tokio_util::sync::CancellationToken;
 
-use super::Stop;
 use super::diagnostics::{Values, read_pipeline, usable};
 use super::load::load;
+use super::{Stop, cannot_print};
 use crate::cli::{Output, Run};
 use crate::exit::Exit;
 use crate::output::{Writer, note, takes_escapes, terminal_size};
@@ -26,16 +27,17 @@ use crate::signals::Signals;
 /// How many names a message lists.
 const LISTED: usize = 12;
 
+/// How long a last word to a terminal that may be stopped is waited for.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
 /// Runs one job, or all.
 pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
     // Where the kernel refuses, processes that hide well may outlive the build.
     let _ = become_subreaper(OtherChildren::Never);
     let values = Values::of(&arguments.variables)?;
     let files = load(&arguments.pipeline)?;
-    let pipeline = usable(
-        read_pipeline(files, &values, &pikoci_exec::catalog()),
-        arguments.output,
-    )?;
+    let pipeline =
+        usable(read_pipeline(files, &values, &pikoci_exec::catalog()), arguments.output)?;
     let jobs = choose(&pipeline, arguments)?;
     let attempts: HashMap<String, Attempts> =
         pipeline.jobs.iter().map(|job| (job.name.clone(), Attempts::of(job))).collect();
@@ -69,11 +71,20 @@ pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
             })?;
             drop(runtime);
             tell(&result, arguments.keep);
-            Ok(result.status.into())
+            match reporter.failure() {
+                Some(why) => Err(cannot_print(&why)),
+                None => Ok(result.status.into()),
+            }
         }
         None => {
             abort_all();
             // Nothing may hold this up: neither a reader that does not read nor a task.
+            let (told, wait) = mpsc::channel();
+            std::thread::spawn(move || {
+                note("\nkilled");
+                let _ = told.send(());
+            });
+            let _ = wait.recv_timeout(LAST_WORD);
             std::process::exit(i32::from(Exit::Cancelled.code()))
         }
     }

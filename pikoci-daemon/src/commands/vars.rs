@@ -19,8 +19,8 @@ pub(crate) fn read<'a>(
     for path in files {
         let text = read_text(path)?;
         let text = text.trim_start_matches('\u{feff}');
-        let is_json = path.extension().is_some_and(|ext| ext == "json")
-            || text.trim_start().starts_with('{');
+        let is_json =
+            path.extension().is_some_and(|ext| ext == "json") || text.trim_start().starts_with('{');
         let read = if is_json { from_json(text) } else { from_hcl(text) };
         values.extend(read.map_err(|message| {
             Stop::usage(format!("cannot use vars file `{}`: {message}", path.display()))
@@ -33,7 +33,9 @@ fn from_json(text: &str) -> Result<BTreeMap<String, Value>, String> {
     let json: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     match Value::from_json(&json) {
         Value::Object(map) => Ok(map),
-        other => Err(format!("it must hold one object of names and values, not a {}", other.kind())),
+        other => {
+            Err(format!("it must hold one object of names and values, not a {}", other.kind()))
+        }
     }
 }
 
@@ -63,9 +65,7 @@ fn literal(expression: &Expression) -> Option<Value> {
         Expression::Bool(value) => Value::Bool(*value),
         Expression::Number(number) => Value::Number(number_of(number)?),
         Expression::String(text) => Value::String(text.clone()),
-        Expression::Array(items) => {
-            Value::List(items.iter().map(literal).collect::<Option<_>>()?)
-        }
+        Expression::Array(items) => Value::List(items.iter().map(literal).collect::<Option<_>>()?),
         Expression::Object(object) => Value::Object(
             object
                 .iter()

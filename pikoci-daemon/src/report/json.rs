@@ -22,9 +22,9 @@ impl Report for Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::testing::{Script, failing_build};
     use pikoci_core::EventKind;
     use pikoci_core::name::StepId;
-    use crate::report::testing::{Script, failing_build};
 
     #[test]
     fn every_line_reads_back_as_the_event_it_was_written_from() {
@@ -67,7 +67,8 @@ mod tests {
                 .lines()
                 .find(|line| line.starts_with(&format!("| `{kind}` |")))
                 .unwrap_or_else(|| panic!("`{kind}` is not documented"));
-            for field in fields.keys().filter(|it| !["number", "time", "type"].contains(&it.as_str()))
+            for field in
+                fields.keys().filter(|it| !["number", "time", "type"].contains(&it.as_str()))
             {
                 assert!(row.contains(&format!("`{field}`")), "`{field}` of `{kind}`");
             }

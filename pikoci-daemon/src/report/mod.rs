@@ -109,6 +109,11 @@ impl Reporter {
         self.writer.drained().await;
     }
 
+    /// Why nothing could be written any more, other than that the reader left.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.writer.failure()
+    }
+
     /// Waits until the reader is gone. Cancel-safe.
     pub(crate) async fn reader_left(&self) {
         self.writer.broken().await;

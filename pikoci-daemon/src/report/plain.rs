@@ -147,7 +147,9 @@ impl Report for Plain {
                 self.builds += 1;
                 out.extend_from_slice(format!("{name}\n").as_bytes());
             }
-            Change::Started(_, Some(row)) | Change::Finished(_, Some(row)) | Change::Skipped(row) => {
+            Change::Started(_, Some(row))
+            | Change::Finished(_, Some(row))
+            | Change::Skipped(row) => {
                 self.row(&row, out);
             }
             Change::Started(_, None) | Change::Finished(_, None) => {}

@@ -171,10 +171,7 @@ mod tests {
             cleaner.clean(line.as_bytes(), &mut out);
             out.push('\n');
         }
-        assert_eq!(
-            out,
-            "\x1b[31mone\x1b[0m\n\x1b[31mtwo\x1b[0m\n\x1b[31mthree\x1b[0m\nfour\n"
-        );
+        assert_eq!(out, "\x1b[31mone\x1b[0m\n\x1b[31mtwo\x1b[0m\n\x1b[31mthree\x1b[0m\nfour\n");
     }
 
     #[test]

@@ -183,9 +183,10 @@ impl Steps {
     fn started(&mut self, step: &StepId, name: &str, kind: StepType, attempt: u32) -> Change {
         let depth = self.depth(step);
         let again = !self.shown.insert(step.clone());
-        let forgiven = self.running.iter().any(|it| {
-            is_inside(step, &it.step) && (it.forgiven || it.kind == StepType::Try)
-        });
+        let forgiven = self
+            .running
+            .iter()
+            .any(|it| is_inside(step, &it.step) && (it.forgiven || it.kind == StepType::Try));
         self.running.retain(|it| it.step != *step);
         self.running.push(Running {
             step: step.clone(),
@@ -339,7 +340,7 @@ impl Steps {
             let start = NAME_COLUMN + used.max(aligned) + 2;
             // A skipped step only repeats what another one has told whole.
             let details = match row.word {
-                "SKIP" => width::cut(&details, columns.saturating_sub(start).max(20)),
+                "SKIP" => width::cut(&details, columns.saturating_sub(start).max(8)),
                 _ => details,
             };
             let wanted = width::columns(&details);

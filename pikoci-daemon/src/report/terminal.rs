@@ -63,6 +63,7 @@ pub(crate) struct Terminal {
     /// The lines of the live area as last drawn, and for how many columns.
     drawn: (Vec<usize>, usize),
     frame: usize,
+    remarked: bool,
     builds: usize,
     clock: Arc<dyn Clock>,
 }
@@ -98,6 +99,7 @@ impl Terminal {
             live: None,
             drawn: (Vec::new(), 0),
             frame: 0,
+            remarked: false,
             builds: 0,
             clock,
         }
@@ -140,7 +142,10 @@ impl Terminal {
     }
 
     fn take_partial(&mut self, step: &StepId) -> Vec<u8> {
-        self.voices.get_mut(step).map(|voice| std::mem::take(&mut voice.partial)).unwrap_or_default()
+        self.voices
+            .get_mut(step)
+            .map(|voice| std::mem::take(&mut voice.partial))
+            .unwrap_or_default()
     }
 
     /// Shows one line of a step's output, or a piece of one.
@@ -151,7 +156,8 @@ impl Terminal {
             let running = self.steps.running(step);
             if self.several {
                 self.speaker = None;
-                let (name, index) = running.map_or((step.as_str(), 0), |it| (it.short_name(), it.index));
+                let (name, index) =
+                    running.map_or((step.as_str(), 0), |it| (it.short_name(), it.index));
                 PAINT.add(&mut self.pending, style::name(index), &format!("{name} │ "));
             } else if self.speaker.as_ref() != Some(step) {
                 let name = running.map_or(step.as_str(), |it| it.name.as_str());
@@ -282,7 +288,11 @@ impl Terminal {
 
 /// Elapsed time without flickering digits.
 fn brief_elapsed(elapsed: Duration) -> String {
-    if elapsed.as_secs() < 1 { format!("0.{}s", elapsed.subsec_millis() / 100) } else { brief(elapsed) }
+    if elapsed.as_secs() < 1 {
+        format!("0.{}s", elapsed.subsec_millis() / 100)
+    } else {
+        brief(elapsed)
+    }
 }
 
 impl Report for Terminal {
@@ -333,6 +343,8 @@ impl Report for Terminal {
                 }
             }
             Change::Skipped(row) => self.row(row),
+            // Whoever pressed the keys has been told already.
+            Change::Said(_) if self.remarked => {}
             Change::Said(text) => {
                 PAINT.add(&mut self.pending, style::DIM, &one_line(text));
                 self.pending.push('\n');
@@ -371,6 +383,7 @@ impl Report for Terminal {
     }
 
     fn remark(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
+        self.remarked = true;
         PAINT.add(&mut self.pending, style::RETRY, text);
         self.pending.push('\n');
         self.flush(out);
@@ -380,8 +393,8 @@ impl Report for Terminal {
 
 fn live_area(canvas: &Canvas) -> ProgressBar {
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(canvas.clone()), 30);
-    let style = ProgressStyle::with_template("{msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
@@ -513,8 +526,12 @@ mod tests {
     fn a_failing_build_reads_well_in_eighty_columns() {
         let out = report(terminal(&Arc::default()), &failing_build());
         insta::assert_snapshot!(
-            String::from_utf8(out).unwrap().lines().map(|line| sanitize::plain(line.as_bytes()))
-                .collect::<Vec<_>>().join("\n")
+            String::from_utf8(out)
+                .unwrap()
+                .lines()
+                .map(|line| sanitize::plain(line.as_bytes()))
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
 
@@ -523,26 +540,128 @@ mod tests {
         insta::assert_snapshot!(visible(report(terminal(&Arc::default()), &retried_build())));
     }
 
+    /// What a terminal shows after `bytes`: enough of one for what is written here.
+    fn screen(bytes: &[u8]) -> String {
+        let mut rows: Vec<Vec<char>> = vec![Vec::new()];
+        let (mut row, mut column) = (0, 0);
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            match c {
+                '\n' => {
+                    (row, column) = (row + 1, 0);
+                    rows.resize(rows.len().max(row + 1), Vec::new());
+                }
+                '\r' => column = 0,
+                '\x1b' => {
+                    assert_eq!(rest.next(), Some('['));
+                    let mut sequence = String::new();
+                    let letter = loop {
+                        match rest.next().expect("a sequence ends") {
+                            c if c.is_ascii_alphabetic() => break c,
+                            c => sequence.push(c),
+                        }
+                    };
+                    let count: usize = sequence.parse().unwrap_or(1);
+                    match letter {
+                        'A' => row = row.checked_sub(count).expect("stays on the screen"),
+                        'B' => row += count,
+                        'K' if sequence == "2" => rows[row].clear(),
+                        'K' => rows[row].truncate(column),
+                        'm' => {}
+                        other => panic!("unexpected sequence {sequence}{other}"),
+                    }
+                }
+                c => {
+                    if rows[row].len() <= column {
+                        rows[row].resize(column + 1, ' ');
+                    }
+                    rows[row][column] = c;
+                    column += 1;
+                }
+            }
+        }
+        rows.iter().map(|row| row.iter().collect::<String>().trim_end().to_owned() + "\n").collect()
+    }
+
+    /// Two tasks side by side, one of them in the middle of a line.
+    fn side_by_side(terminal: &mut Terminal, clock: &HandClock, out: &mut Vec<u8>) {
+        let mut script = Script::new();
+        script
+            .build("a")
+            .start("0", StepType::InParallel, "in_parallel")
+            .start("0.0", StepType::Task, "task slow")
+            .start("0.1", StepType::Task, "task quick")
+            .output("0.0", "one\ntwo");
+        for event in script.events() {
+            terminal.event(&event, out);
+        }
+        clock.0.store(1_500, Ordering::Relaxed);
+        terminal.tick(out);
+    }
+
     #[test]
     fn the_live_area_stays_below_what_scrolls() {
         let clock = Arc::new(HandClock::default());
         let mut terminal = terminal(&clock);
-        let mut script = Script::new();
-        script.build("a").start("0", StepType::Task, "task slow").output("0", "one\ntwo");
         let mut out = Vec::new();
-        for event in script.events() {
-            terminal.event(&event, &mut out);
-        }
-        clock.0.store(1_500, Ordering::Relaxed);
-        terminal.tick(&mut out);
+        side_by_side(&mut terminal, &clock, &mut out);
+        insta::assert_snapshot!(screen(&out), @"
+        main/app/a#1
+                           in_parallel
+        slow │ one
+               ⠙     1.5s  task slow  two
+               ⠙     1.5s  task quick
+        ");
         let mut script = Script::new();
-        script.output("0", "!\nthree\n\x1b[2Jfour\n").pass("0", 2_000);
+        script.output("0.0", "!\nthree\n\x1b[2Jfour\n").pass("0.1", 2_000);
         clock.0.store(2_000, Ordering::Relaxed);
         for event in script.events() {
             terminal.event(&event, &mut out);
         }
         terminal.tick(&mut out);
-        insta::assert_snapshot!(visible(out));
+        insta::assert_snapshot!(screen(&out), @"
+        main/app/a#1
+                           in_parallel
+        slow │ one
+        slow │ two!
+        slow │ three
+        slow │ four
+            PASS   2.000s    task quick
+               ⠹     2.0s  task slow
+        ");
+        let mut script = Script::new();
+        script.pass("0.0", 3_000).pass("0", 3_001).end(Status::Succeeded, 3_010, None);
+        for event in script.events() {
+            terminal.event(&event, &mut out);
+        }
+        insta::assert_snapshot!(screen(&out), @"
+        main/app/a#1
+                           in_parallel
+        slow │ one
+        slow │ two!
+        slow │ three
+        slow │ four
+            PASS   2.000s    task quick
+            PASS   3.000s    task slow
+
+        main/app/a#1 succeeded in 3.0s
+        ");
+    }
+
+    #[test]
+    fn a_terminal_that_became_narrower_keeps_no_trace_of_folded_lines() {
+        static COLUMNS: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(80);
+        let clock = Arc::new(HandClock::default());
+        let mut terminal = Terminal::new(clock.clone(), || (COLUMNS.load(Ordering::Relaxed), 24));
+        let mut out = Vec::new();
+        side_by_side(&mut terminal, &clock, &mut out);
+        out.clear();
+        COLUMNS.store(20, Ordering::Relaxed);
+        terminal.tick(&mut out);
+        // Both lines, of 33 and 29 columns, take two rows each now.
+        let cleared = b"\r\x1b[3A\x1b[J";
+        assert!(out.starts_with(cleared), "{}", visible(out));
     }
 
     #[test]

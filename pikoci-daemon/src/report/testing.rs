@@ -37,7 +37,8 @@ impl Script {
             job: job.into(),
             number: "1".into(),
         };
-        let build = BuildId(serde_json::from_str("\"0190b5a0-0000-7000-8000-000000000000\"").unwrap());
+        let build =
+            BuildId(serde_json::from_str("\"0190b5a0-0000-7000-8000-000000000000\"").unwrap());
         self.push(EventKind::BuildCreated { build, name })
     }
 
@@ -104,7 +105,13 @@ impl Script {
         })
     }
 
-    pub(super) fn skip(&mut self, step: &str, kind: StepType, name: &str, reason: &str) -> &mut Self {
+    pub(super) fn skip(
+        &mut self,
+        step: &str,
+        kind: StepType,
+        name: &str,
+        reason: &str,
+    ) -> &mut Self {
         self.push(EventKind::StepSkipped {
             step: StepId::new(step),
             name: name.into(),

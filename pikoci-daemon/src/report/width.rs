@@ -50,9 +50,13 @@ mod tests {
 
     #[test]
     fn cutting_counts_columns_not_characters() {
-        for (text, limit, expected) in
-            [("abc", 3, "abc"), ("abcd", 3, "ab…"), ("日本語", 5, "日本…"), ("日本語", 4, "日…"), ("ab", 0, "")]
-        {
+        for (text, limit, expected) in [
+            ("abc", 3, "abc"),
+            ("abcd", 3, "ab…"),
+            ("日本語", 5, "日本…"),
+            ("日本語", 4, "日…"),
+            ("ab", 0, ""),
+        ] {
             assert_eq!(cut(text, limit), expected, "{text} in {limit}");
         }
     }

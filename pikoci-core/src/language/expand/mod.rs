@@ -107,7 +107,10 @@ impl Printer {
     fn block(&mut self, word: &str, labels: &[&str], body: impl FnOnce(&mut Self)) {
         let opens = self.text.is_empty() || self.text.ends_with("{\n");
         let after_comment = self.text.lines().last().is_some_and(|line| line.starts_with('#'));
-        if !opens && !after_comment && (self.depth == 0 || self.after_attribute || self.text.ends_with("}\n")) {
+        if !opens
+            && !after_comment
+            && (self.depth == 0 || self.after_attribute || self.text.ends_with("}\n"))
+        {
             self.text.push('\n');
         }
         let labels: String = labels.iter().map(|label| format!(" {}", quoted(label))).collect();
@@ -221,7 +224,8 @@ impl Printer {
             if !self.text.is_empty() {
                 self.text.push('\n');
             }
-            let digest = origin.sha256.as_ref().map(|it| format!(" #sha256={it}")).unwrap_or_default();
+            let digest =
+                origin.sha256.as_ref().map(|it| format!(" #sha256={it}")).unwrap_or_default();
             let source: String = source.chars().filter(|c| !c.is_control()).collect();
             self.line(&format!("# from {source}{digest}"));
         }

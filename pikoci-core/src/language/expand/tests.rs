@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::catalog::{Catalog, CatalogEntry, CatalogKind, ParamSpec};
-use crate::value::Deferred;
 use crate::language::{NoSources, ReadOptions, read};
+use crate::value::Deferred;
 
 fn catalog() -> Catalog {
     let mut catalog = Catalog::new();
@@ -19,8 +19,7 @@ fn catalog() -> Catalog {
         (CatalogKind::ServiceType, "redis"),
         (CatalogKind::NotificationType, "slack"),
     ] {
-        let entry =
-            CatalogEntry { params: ParamSpec::any(), definition: None, available: true };
+        let entry = CatalogEntry { params: ParamSpec::any(), definition: None, available: true };
         catalog.insert(kind, name, entry);
     }
     catalog

@@ -17,7 +17,8 @@ pub(super) fn expression(value: &Value, depth: usize) -> String {
         Value::Object(map) => {
             let mut out = String::from("{\n");
             for (key, value) in map {
-                let key = if is_identifier(key) && !is_word(key) { key.clone() } else { quoted(key) };
+                let key =
+                    if is_identifier(key) && !is_word(key) { key.clone() } else { quoted(key) };
                 indent(&mut out, depth + 1);
                 let _ = writeln!(out, "{key} = {}", inner(value, depth + 1));
             }
