@@ -15,7 +15,7 @@ fn every_mistake_is_told_with_its_place_and_its_cure() {
         let style = RenderStyle { color: false, width: 80 };
         let told = render(&outcome.diagnostics, &outcome.sources, style);
         for line in told.lines() {
-            assert!(line.chars().count() <= 300, "{name}: too wide: {line}");
+            assert!(line.chars().count() <= 120, "{name}: too wide: {line}");
         }
         all.push_str(&format!("=== {name}\n{told}\n"));
     }

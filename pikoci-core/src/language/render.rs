@@ -124,14 +124,21 @@ fn report<'a>(
         let window = Window::around(source, places.iter().map(|place| &place.range));
         group = group.element(window.annotated(source, places));
     }
-    for help in &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+    let note = |help: &str| Level::HELP.message(textwrap::fill(help, style.width.max(40) - 12));
+    // What is offered is told above the patch that shows it.
+    let (offer, helps) = match diagnostic.help.split_last() {
+        Some((last, others)) if diagnostic.suggestion.is_some() => (Some(last), others),
+        _ => (None, diagnostic.help.as_slice()),
+    };
+    for help in helps {
+        group = group.element(note(help));
     }
     let Some(suggestion) = &diagnostic.suggestion else { return vec![group] };
     let source = sources.file(suggestion.span.file);
     let range = clamp(source.text(), suggestion.span.range());
     let put = &suggestion.replacement;
     let title = match (put.trim(), range.is_empty()) {
+        _ if offer.is_some() => offer.cloned().unwrap_or_default(),
         ("", true) => "put a blank here".to_owned(),
         ("", false) if put.is_empty() => "remove it".to_owned(),
         ("", false) => "put a blank there".to_owned(),
@@ -142,7 +149,7 @@ fn report<'a>(
     let window = Window::around(source, [&range].into_iter());
     // A patch is not cut to the terminal's width.
     if window.text(source).lines().any(|line| line.len() > style.width) {
-        return vec![group.element(Level::HELP.message(title))];
+        return vec![group.element(note(&title))];
     }
     let patch = Patch::new(window.within(range), put.as_str());
     let snippet = Snippet::source(window.text(source))
@@ -272,8 +279,7 @@ mod tests {
         2 |   pth = 1
           |   ^^^ not known here
           |
-          = help: did you mean `path`?
-        help: write `path`
+        help: did you mean `path`?
           |
         2 |   path = 1
           |    +
