@@ -13,7 +13,8 @@ fn pipeline(jobs: usize) -> String {
          resource \"git\" \"app\" {\n  params {\n    url = \"https://example.com/app\"\n  }\n}\n",
     );
     for job in 0..jobs {
-        let passed = if job == 0 { String::new() } else { format!("passed = [\"job-{}\"]", job - 1) };
+        let passed =
+            if job == 0 { String::new() } else { format!("passed = [\"job-{}\"]", job - 1) };
         let _ = write!(
             text,
             r#"

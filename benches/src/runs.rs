@@ -77,8 +77,7 @@ fn peak_memory(path: &Path) -> io::Result<f64> {
 /// One step, from the start of the process to its end.
 pub(crate) fn one_step() -> io::Result<()> {
     let file = true_steps(1)?;
-    let (ours, floor, _) =
-        pair(31, || run_pipeline(file.path()), || quiet("/bin/true", &[]))?;
+    let (ours, floor, _) = pair(31, || run_pipeline(file.path()), || quiet("/bin/true", &[]))?;
     println!(
         "  `pikoci run` of one step: {:.2} ms; the step alone: {:.2} ms; {:.2} ms over it",
         ours * 1e3,

@@ -78,9 +78,7 @@ pub fn human(duration: Duration) -> String {
 pub fn exact(duration: Duration) -> String {
     let mut out = String::new();
     let seconds = duration.as_secs();
-    for (amount, unit) in
-        [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")]
-    {
+    for (amount, unit) in [(seconds / 3600, "h"), (seconds % 3600 / 60, "m"), (seconds % 60, "s")] {
         if amount > 0 {
             out.push_str(&format!("{amount}{unit}"));
         }

@@ -209,8 +209,7 @@ pub trait ServiceType: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When asking makes no sense any more (no such program); "not yet" is no error.
-    async fn ready(&self, step: &mut StepRun<'_>, params: &Params)
-    -> Result<Readiness, TypeError>;
+    async fn ready(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Readiness, TypeError>;
 
     /// Stops the service. May be called more than once.
     ///

@@ -204,14 +204,10 @@ impl Value {
         match json {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(value) => Self::Bool(*value),
-            serde_json::Value::Number(number) => {
-                Self::Number(number.as_i64().map_or_else(
-                    || {
-                        number.as_f64().and_then(Number::from_f64).unwrap_or(Number::Int(0))
-                    },
-                    Number::Int,
-                ))
-            }
+            serde_json::Value::Number(number) => Self::Number(number.as_i64().map_or_else(
+                || number.as_f64().and_then(Number::from_f64).unwrap_or(Number::Int(0)),
+                Number::Int,
+            )),
             serde_json::Value::String(text) => Self::String(text.clone()),
             serde_json::Value::Array(items) => {
                 Self::List(items.iter().map(Self::from_json).collect())
@@ -223,7 +219,8 @@ impl Value {
     }
 
     fn tagged(&self) -> serde_json::Value {
-        let list = |items: &[Self]| -> serde_json::Value { items.iter().map(Self::tagged).collect() };
+        let list =
+            |items: &[Self]| -> serde_json::Value { items.iter().map(Self::tagged).collect() };
         match self {
             Self::List(items) => list(items),
             Self::Set(items) => json!({ "$set": list(items) }),

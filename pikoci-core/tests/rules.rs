@@ -321,7 +321,8 @@ variable \"env\" {
   default = \"x\"
 }
 ";
-    let pipeline = with_vars(text, &[("flag", "true"), ("count", "2.5"), ("list", "[1, 2]")]).unwrap();
+    let pipeline =
+        with_vars(text, &[("flag", "true"), ("count", "2.5"), ("list", "[1, 2]")]).unwrap();
     let value = |name: &str| pipeline.variables[name].value.clone().unwrap().to_json();
     assert_eq!(value("flag"), true);
     assert_eq!(value("count"), 2.5);
@@ -338,29 +339,23 @@ struct OneFile(&'static str);
 
 impl SourceLoader for OneFile {
     fn load(&self, url: &str) -> Result<String, String> {
-        if url == "https://example.com/types.hcl" {
-            Ok(self.0.into())
-        } else {
-            Err("404".into())
-        }
+        if url == "https://example.com/types.hcl" { Ok(self.0.into()) } else { Err("404".into()) }
     }
 }
 
 #[test]
 fn types_come_from_the_network_with_their_digest() {
-    let definition = "service_type \"db\" {\n  params = [\"version\"]\n  start \"exec\" { path = \"db\" }\n}\n";
+    let definition =
+        "service_type \"db\" {\n  params = [\"version\"]\n  start \"exec\" { path = \"db\" }\n}\n";
     let read_source = |source: &str| {
         let catalog = common::catalog();
         let loader = OneFile(definition);
-        let options = ReadOptions {
-            loader: &loader,
-            ..ReadOptions::new("app", &catalog)
-        };
+        let options = ReadOptions { loader: &loader, ..ReadOptions::new("app", &catalog) };
         let text = format!("service_type \"postgres\" {{\n  source = \"{source}\"\n}}\n");
         let outcome = read(vec![("p.hcl".into(), text)], &options);
-        outcome
-            .pipeline
-            .ok_or_else(|| outcome.diagnostics.iter().map(|it| it.message.clone()).collect::<Vec<_>>())
+        outcome.pipeline.ok_or_else(|| {
+            outcome.diagnostics.iter().map(|it| it.message.clone()).collect::<Vec<_>>()
+        })
     };
     let pipeline = read_source("https://example.com/types.hcl").unwrap();
     let decl = &pipeline.service_types["postgres"];
@@ -384,10 +379,8 @@ fn types_come_from_files_beside_the_pipeline_and_from_nowhere_else() {
     std::fs::write(outer.join("outside.hcl"), definition).unwrap();
     let read_source = |source: &str| {
         let catalog = common::catalog();
-        let options = ReadOptions {
-            directory: Some(dir.clone()),
-            ..ReadOptions::new("app", &catalog)
-        };
+        let options =
+            ReadOptions { directory: Some(dir.clone()), ..ReadOptions::new("app", &catalog) };
         let text = format!("runner_type \"mine\" {{\n  source = \"{source}\"\n}}\n");
         read(vec![("p.hcl".into(), text)], &options)
     };
@@ -409,10 +402,14 @@ fn a_built_in_type_in_the_language_is_there_when_it_is_used_and_not_before() {
     let unused = good(&format!("job \"a\" {{\n  {TASK}\n}}\n"));
     assert!(unused.resource_types.is_empty());
     // One that is declared goes before one that is built in.
-    let own = good("resource_type \"git\" {\n  check \"exec\" { path = \"mine\" }\n}\nresource \"git\" \"x\" {\n  params { anything = 1 }\n}\n");
+    let own = good(
+        "resource_type \"git\" {\n  check \"exec\" { path = \"mine\" }\n}\nresource \"git\" \"x\" {\n  params { anything = 1 }\n}\n",
+    );
     assert_eq!(own.resource_types["git"].origin.source, None);
     // One in code keeps its name.
-    let cron = good("resource_type \"tick\" {\n  source = \"pikoci://cron\"\n}\nresource \"tick\" \"t\" {\n  params { expression = \"@daily\" }\n}\n");
+    let cron = good(
+        "resource_type \"tick\" {\n  source = \"pikoci://cron\"\n}\nresource \"tick\" \"t\" {\n  params { expression = \"@daily\" }\n}\n",
+    );
     assert_eq!(cron.resource_types["tick"].origin.built_in.as_deref(), Some("cron"));
 }
 
@@ -435,7 +432,10 @@ fn several_files_are_one_pipeline() {
     let outcome = read(
         vec![
             ("a.hcl".into(), "job \"a\" {\n  get \"fs\" \"src\" {}\n}\n".into()),
-            ("b.hcl".into(), "resource \"fs\" \"src\" {\n  params { path = \".\" }\n}\njob \"a\" {}\n".into()),
+            (
+                "b.hcl".into(),
+                "resource \"fs\" \"src\" {\n  params { path = \".\" }\n}\njob \"a\" {}\n".into(),
+            ),
         ],
         &options,
     );

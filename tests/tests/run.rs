@@ -74,7 +74,11 @@ fn bad_input_is_told_clearly_and_exits_with_two() {
         job "b" { get "fs" "src" { passed = ["a"] } }
         "#,
     );
-    world.pikoci(&["run", "-p", "cycle.hcl", "-j", "a"]).expect(2).says("circle").says("cycle.hcl:");
+    world
+        .pikoci(&["run", "-p", "cycle.hcl", "-j", "a"])
+        .expect(2)
+        .says("circle")
+        .says("cycle.hcl:");
     world.write(
         "variable.hcl",
         "variable \"token\" {}\njob \"a\" {\n  task \"t\" {\n    run \"exec\" { path = var.token }\n  }\n}\n",
@@ -84,7 +88,10 @@ fn bad_input_is_told_clearly_and_exits_with_two() {
         .expect(2)
         .says("variable.hcl:1:1")
         .says("--var token=");
-    world.write("runner.hcl", "job \"a\" {\n  task \"t\" {\n    run \"dokcer\" { image = \"x\" cmd = \"y\" }\n  }\n}\n");
+    world.write(
+        "runner.hcl",
+        "job \"a\" {\n  task \"t\" {\n    run \"dokcer\" { image = \"x\" cmd = \"y\" }\n  }\n}\n",
+    );
     world.pikoci(&["run", "-p", "runner.hcl"]).expect(2).says("runner.hcl:3:9").says("docker");
     world.pikoci(&["run"]).expect(2);
     world.pikoci(&["run", "-p", "runner.hcl", "--output", "xml"]).expect(2).says("json");
@@ -93,7 +100,8 @@ fn bad_input_is_told_clearly_and_exits_with_two() {
 
 #[test]
 fn a_state_directory_that_cannot_be_written_is_an_error_with_its_name() {
-    let world = World::with("job \"a\" {\n  task \"t\" {\n    run \"exec\" { path = \"true\" }\n  }\n}\n");
+    let world =
+        World::with("job \"a\" {\n  task \"t\" {\n    run \"exec\" { path = \"true\" }\n  }\n}\n");
     world.write("blocked", "a file where a directory should be");
     let mut command = world.command(&["run", "-p", "pipeline.hcl"]);
     command.env("XDG_STATE_HOME", world.path().join("blocked"));
@@ -246,7 +254,11 @@ fn output_that_is_no_text_passes_byte_for_byte() {
     let output = world.pikoci(&["run", "-p", "pipeline.hcl"]).expect(0);
     assert!(output.bytes.windows(7).any(|it| it == b"caf\xe9 \xff\n"), "{}", output.stdout);
     let output = world.pikoci(&["run", "-p", "pipeline.hcl", "--output", "json"]).expect(0);
-    assert!(output.json_lines().iter().any(|event| event["base64"] == "Y2Fm6SD/Cg=="), "{}", output.stdout);
+    assert!(
+        output.json_lines().iter().any(|event| event["base64"] == "Y2Fm6SD/Cg=="),
+        "{}",
+        output.stdout
+    );
 }
 
 #[test]
@@ -387,7 +399,8 @@ fn a_kept_workspace_is_named_and_there() {
         "job \"a\" {\n  task \"t\" {\n    run \"shell\" { cmd = \"echo kept > note; pwd\" }\n  }\n}\n",
     );
     let output = world.pikoci(&["run", "-p", "pipeline.hcl", "--keep"]).expect(0);
-    let directory = output.stdout.lines().find(|line| line.starts_with('/')).expect("pwd").to_owned();
+    let directory =
+        output.stdout.lines().find(|line| line.starts_with('/')).expect("pwd").to_owned();
     assert_eq!(std::fs::read_to_string(format!("{directory}/note")).unwrap(), "kept\n");
     output.says(&directory);
     let output = world.pikoci(&["run", "-p", "pipeline.hcl"]).expect(0);
@@ -411,7 +424,10 @@ fn timeouts_fail_a_step_and_a_job() {
         }
         "#,
     );
-    world.pikoci(&["run", "-p", "pipeline.hcl", "-j", "step"]).expect(1).says("timed out after 100ms");
+    world
+        .pikoci(&["run", "-p", "pipeline.hcl", "-j", "step"])
+        .expect(1)
+        .says("timed out after 100ms");
     world
         .pikoci(&["run", "-p", "pipeline.hcl", "-j", "whole"])
         .expect(1)
@@ -429,5 +445,8 @@ fn a_reader_that_goes_away_ends_it_quietly() {
     std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut errors).unwrap();
     child.wait().unwrap();
     assert!(!errors.contains("panicked"), "{errors}");
-    assert_eq!(pikoci_tests::processes_with(&world.path().display().to_string()), Vec::<i32>::new());
+    assert_eq!(
+        pikoci_tests::processes_with(&world.path().display().to_string()),
+        Vec::<i32>::new()
+    );
 }

@@ -14,9 +14,7 @@ use pikoci_core::catalog::ParamSpec;
 use pikoci_core::language::{ReadOptions, read};
 use pikoci_core::plan::EventSink;
 use pikoci_core::version::Metadata;
-use pikoci_core::{
-    Event, EventKind, Params, ResourceType, Status, StepRun, TypeError, Version,
-};
+use pikoci_core::{Event, EventKind, Params, ResourceType, Status, StepRun, TypeError, Version};
 use pikoci_exec::local::{LocalOptions, LocalRun};
 use tokio_util::sync::CancellationToken;
 
@@ -108,12 +106,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let types = pikoci_exec::defaults().resource_type("tickets", Tickets::default());
     let catalog = pikoci_exec::catalog().with_types(&types);
 
-    let outcome =
-        read(vec![("pipeline.hcl".into(), PIPELINE.into())], &ReadOptions::new("example", &catalog));
+    let outcome = read(
+        vec![("pipeline.hcl".into(), PIPELINE.into())],
+        &ReadOptions::new("example", &catalog),
+    );
     let pipeline = outcome.pipeline.ok_or_else(|| format!("{:?}", outcome.diagnostics))?;
 
     let run = LocalRun::new(pipeline, &types, LocalOptions::default())?;
     let cancel = CancellationToken::new();
     let result = run.run(&|_| Arc::new(Printer), &cancel).await?;
-    if result.status == Status::Succeeded { Ok(()) } else { Err("the build did not succeed".into()) }
+    if result.status == Status::Succeeded {
+        Ok(())
+    } else {
+        Err("the build did not succeed".into())
+    }
 }

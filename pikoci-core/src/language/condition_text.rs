@@ -22,7 +22,8 @@ pub(super) fn evaluate(
     let mut quote = None;
     while let Some(c) = rest.chars().next() {
         let inner = rest.strip_prefix("${").and_then(|inner| Some((inner, inner.find('}')?)));
-        let Some((inner, end)) = inner.filter(|(inner, end)| !is_run_time_name(inner[..*end].trim()))
+        let Some((inner, end)) =
+            inner.filter(|(inner, end)| !is_run_time_name(inner[..*end].trim()))
         else {
             match (quote, c) {
                 (None, '"' | '\'') => quote = Some(c),

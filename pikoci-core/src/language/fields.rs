@@ -47,9 +47,7 @@ impl<'b> Node<'b> {
         self.block
             .labels
             .iter()
-            .map(|label| {
-                (label.as_str(), Span::new(self.file, label.span().unwrap_or_default()))
-            })
+            .map(|label| (label.as_str(), Span::new(self.file, label.span().unwrap_or_default())))
             .collect()
     }
 
@@ -436,8 +434,9 @@ impl<'r, 'b> Fields<'r, 'b> {
                         format!("`{}` has no attribute `{name}`", self.what),
                     );
                     if blocks.contains(&name) {
-                        diagnostic = diagnostic
-                            .help(format!("`{name}` is a block: write `{name} {{ … }}` without `=`"));
+                        diagnostic = diagnostic.help(format!(
+                            "`{name}` is a block: write `{name} {{ … }}` without `=`"
+                        ));
                     } else {
                         diagnostic =
                             with_suggestion(diagnostic, span, name, attributes.iter().copied());
@@ -479,9 +478,7 @@ pub(super) fn with_suggestion<'a>(
     let mut candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(best) = closest(name, candidates.iter().copied()) {
         let best = best.to_owned();
-        return diagnostic
-            .help(format!("did you mean `{best}`?"))
-            .suggest(span, best);
+        return diagnostic.help(format!("did you mean `{best}`?")).suggest(span, best);
     }
     candidates.sort_unstable();
     candidates.dedup();

@@ -210,8 +210,12 @@ fn instances(reader: &Reader<'_>, node: Node<'_>, scope: &Scope<'_>, name: &str)
             inner.finish();
             if rows.len() == 1 && rows[0].0.is_empty() {
                 reader.report(
-                    Diagnostic::error("missing-attribute", span, "a `matrix` needs at least one axis")
-                        .help("write `matrix { os = [\"linux\", \"macos\"] }`"),
+                    Diagnostic::error(
+                        "missing-attribute",
+                        span,
+                        "a `matrix` needs at least one axis",
+                    )
+                    .help("write `matrix { os = [\"linux\", \"macos\"] }`"),
                 );
                 return Instances::Bad;
             }
@@ -233,13 +237,11 @@ fn many(reader: &Reader<'_>, instances: Vec<Instance>, span: Span) -> Instances 
     }
     for instance in &instances {
         if slug(&instance.key).is_empty() {
-            reader.report(
-                Diagnostic::error(
-                    "invalid-name",
-                    span,
-                    format!("the key `{}` has no letter or digit to name an instance by", instance.key),
-                ),
-            );
+            reader.report(Diagnostic::error(
+                "invalid-name",
+                span,
+                format!("the key `{}` has no letter or digit to name an instance by", instance.key),
+            ));
             return Instances::Bad;
         }
     }
@@ -590,11 +592,8 @@ impl JobReader<'_, '_> {
         let passed = passed.map(|name| (name.clone(), fields.item_span("passed", name)));
         self.gets.insert(id.clone(), (fields.header(), passed.collect()));
         if self.resource(kind, kind_span, name, name_span) {
-            let given = get
-                .params
-                .keys()
-                .map(|key| (key.as_str(), fields.value_span("params")))
-                .collect();
+            let given =
+                get.params.keys().map(|key| (key.as_str(), fields.value_span("params"))).collect();
             self.known.types.check_params(
                 CatalogKind::ResourceType,
                 kind,
@@ -604,8 +603,6 @@ impl JobReader<'_, '_> {
             );
             if !self.known.types.resource_type_has(kind, "check") {
                 self.no_command(fields.header(), kind, "check", "got");
-            } else if !self.known.types.resource_type_has(kind, "pull") {
-                self.no_command(fields.header(), kind, "pull", "got");
             }
         }
         Some(StepKind::Get(get))
@@ -627,7 +624,9 @@ impl JobReader<'_, '_> {
             None => VersionChoice::Latest,
             Some(Value::String(word)) if word == "latest" => VersionChoice::Latest,
             Some(Value::String(word)) if word == "every" => VersionChoice::Every,
-            Some(Value::Object(pin)) if !pin.is_empty() && !Value::Object(pin.clone()).is_deferred() => {
+            Some(Value::Object(pin))
+                if !pin.is_empty() && !Value::Object(pin.clone()).is_deferred() =>
+            {
                 VersionChoice::Pinned(pin)
             }
             Some(other) => {
@@ -637,8 +636,9 @@ impl JobReader<'_, '_> {
                     span,
                     "`version` must be \"latest\", \"every\" or an object such as { ref = \"…\" }",
                 );
-                if let Some(best) =
-                    other.as_str().and_then(|word| super::suggest::closest(word, ["latest", "every"]))
+                if let Some(best) = other
+                    .as_str()
+                    .and_then(|word| super::suggest::closest(word, ["latest", "every"]))
                 {
                     diagnostic = diagnostic.help(format!("did you mean `{best}`?"));
                 }
@@ -733,8 +733,12 @@ impl JobReader<'_, '_> {
                 .help("put it before; neighbouring services come up at the same time anyway"),
             ),
             Place::Hook => self.reader.report(
-                Diagnostic::error("misplaced-step", fields.header(), "a service cannot stand in a hook")
-                    .help("services live as long as their job: start it in the job's plan"),
+                Diagnostic::error(
+                    "misplaced-step",
+                    fields.header(),
+                    "a service cannot stand in a hook",
+                )
+                .help("services live as long as their job: start it in the job's plan"),
             ),
             Place::Job | Place::Sequence => {}
         }
@@ -774,9 +778,8 @@ impl JobReader<'_, '_> {
                 Some(best) => diagnostic
                     .help(format!("did you mean `{best}`?"))
                     .suggest(name_span, format!("\"{best}\"")),
-                None => diagnostic.help(format!(
-                    "declare it with `notification \"{kind}\" \"{name}\" {{ … }}`"
-                )),
+                None => diagnostic
+                    .help(format!("declare it with `notification \"{kind}\" \"{name}\" {{ … }}`")),
             });
         }
         Some(StepKind::Notify(Notify { kind: kind.to_owned(), name: name.to_owned(), params }))
@@ -794,8 +797,7 @@ impl JobReader<'_, '_> {
                 .into_iter()
                 .enumerate()
                 .filter_map(|(index, node)| {
-                    let part =
-                        if index == 0 { word.to_owned() } else { format!("{word}_{index}") };
+                    let part = if index == 0 { word.to_owned() } else { format!("{word}_{index}") };
                     self.hook(node, scope, id(&part))
                 })
                 .collect()

@@ -1,25 +1,25 @@
 //! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
 
 mod condition_text;
+pub mod diagnostic;
+pub mod eval;
+pub mod expand;
 mod fields;
+pub mod files;
+pub mod format;
+pub mod functions;
 mod jobs;
 mod lexer;
 mod operators;
 mod reader;
 mod references;
-mod resources;
-mod type_decls;
-mod variables;
-pub mod diagnostic;
-pub mod eval;
-pub mod expand;
-pub mod files;
-pub mod format;
-pub mod functions;
 pub mod render;
+mod resources;
 pub mod source;
 pub mod suggest;
 pub mod syntax;
+mod type_decls;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -171,10 +171,7 @@ fn wrong_operand(sign: &str, wanted: &str, value: &Value, operand: Operand) -> O
     OperatorError {
         code: "operand-type",
         operand,
-        message: format!(
-            "`{sign}` needs {wanted} here, but this is {}",
-            describe(value)
-        ),
+        message: format!("`{sign}` needs {wanted} here, but this is {}", describe(value)),
     }
 }
 

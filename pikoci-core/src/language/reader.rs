@@ -55,7 +55,10 @@ impl<'a> Reader<'a> {
             let sources = self.sources.borrow();
             let text = sources.file(suggestion.span.file).text();
             if text.get(suggestion.span.range()).is_some_and(|text| text.starts_with('"'))
-                && suggestion.replacement.chars().all(|c| c.is_alphanumeric() || "-_./:".contains(c))
+                && suggestion
+                    .replacement
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "-_./:".contains(c))
             {
                 suggestion.replacement = format!("\"{}\"", suggestion.replacement);
             }
@@ -238,10 +241,7 @@ fn read_bodies(reader: &Reader<'_>, bodies: &[(FileId, Body)]) -> Pipeline {
                         Diagnostic::error(
                             "unknown-attribute",
                             span,
-                            format!(
-                                "`{}` stands outside of any block",
-                                attribute.key.as_str()
-                            ),
+                            format!("`{}` stands outside of any block", attribute.key.as_str()),
                         )
                         .help(format!(
                             "a pipeline has blocks only at its top: {}",
@@ -273,13 +273,11 @@ fn read_bodies(reader: &Reader<'_>, bodies: &[(FileId, Body)]) -> Pipeline {
         types.declare(word, of(word), &scope);
     }
     let variables = variables::declare(reader, of("variable"), &scope, &types);
-    let mut pipeline = Pipeline {
-        name: reader.options.name.clone(),
-        variables,
-        ..Pipeline::default()
-    };
+    let mut pipeline =
+        Pipeline { name: reader.options.name.clone(), variables, ..Pipeline::default() };
     let resources = resources::resources(reader, of("resource"), &scope, &types);
-    let (notifications, notification_spans) = resources::notifications(reader, of("notification"), &scope, &types);
+    let (notifications, notification_spans) =
+        resources::notifications(reader, of("notification"), &scope, &types);
     let read_jobs = jobs::jobs(
         reader,
         of("job"),

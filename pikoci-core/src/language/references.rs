@@ -27,8 +27,10 @@ pub(super) fn check(
     let carries: BTreeMap<String, BTreeSet<(String, String)>> = jobs
         .iter()
         .map(|read| {
-            let gets = read.job.gets().into_iter().map(|(_, it)| (it.kind.clone(), it.name.clone()));
-            let puts = read.job.puts().into_iter().map(|(_, it)| (it.kind.clone(), it.name.clone()));
+            let gets =
+                read.job.gets().into_iter().map(|(_, it)| (it.kind.clone(), it.name.clone()));
+            let puts =
+                read.job.puts().into_iter().map(|(_, it)| (it.kind.clone(), it.name.clone()));
             (read.job.name.clone(), gets.chain(puts).collect())
         })
         .collect();
@@ -199,7 +201,9 @@ fn cycles(reader: &Reader<'_>, jobs: &[ReadJob]) {
                             span,
                             format!("jobs wait for each other in a circle: {}", circle.join(" ← ")),
                         )
-                        .help("take one of them out of a `passed`: none of these jobs could ever run"),
+                        .help(
+                            "take one of them out of a `passed`: none of these jobs could ever run",
+                        ),
                     );
                 }
                 _ => {}
@@ -226,7 +230,9 @@ fn notification_jobs(
                 match names.get(name) {
                     Some(instances) => resolved.extend(instances.iter().cloned()),
                     None => {
-                        let Some(span) = spans.get(&(what, name.clone())).copied() else { continue };
+                        let Some(span) = spans.get(&(what, name.clone())).copied() else {
+                            continue;
+                        };
                         reader.report(with_suggestion(
                             Diagnostic::error(
                                 "unknown-job",

@@ -119,9 +119,8 @@ impl<'r> TypeDecls<'r> {
         }
         let source = fields.text("source").unwrap_or_default();
         let source_span = fields.value_span("source");
-        let mut decl = self
-            .fetched(kind, &source, source_span, name, scope)
-            .unwrap_or_else(|| empty(kind));
+        let mut decl =
+            self.fetched(kind, &source, source_span, name, scope).unwrap_or_else(|| empty(kind));
         if let Some(own) = decl.runner()
             && let Some(node) = fields.block("runner")
         {
@@ -132,14 +131,18 @@ impl<'r> TypeDecls<'r> {
             Decl::Secret(it) => it.attributes.extend(fields.rest()),
             _ => {}
         }
-        for command in ["check", "pull", "push", "run", "start", "ready_check", "stop", "get", "notify"]
+        for command in
+            ["check", "pull", "push", "run", "start", "ready_check", "stop", "get", "notify"]
         {
             for node in fields.blocks(command) {
                 self.reader.report(
                     Diagnostic::error(
                         "source-and-commands",
                         node.header_span(),
-                        format!("a `{}` takes its own commands or a `source`, never both", kind.block()),
+                        format!(
+                            "a `{}` takes its own commands or a `source`, never both",
+                            kind.block()
+                        ),
                     )
                     .other(source_span, "the source is given here")
                     .help("leave one of them out"),
@@ -207,9 +210,9 @@ impl<'r> TypeDecls<'r> {
                     );
                     return None;
                 }
-                Some(files) => files
-                    .read_text(path, self.reader.budget())
-                    .map_err(|error| error.to_string()),
+                Some(files) => {
+                    files.read_text(path, self.reader.budget()).map_err(|error| error.to_string())
+                }
             }
         } else if address.starts_with("https://") || address.starts_with("http://") {
             self.reader.options.loader.load(address)
@@ -233,13 +236,17 @@ impl<'r> TypeDecls<'r> {
         {
             report(
                 format!("`{address}` has another content than the pipeline expects"),
-                &format!("its digest is now sha256={digest}; look at what changed before you take it over"),
+                &format!(
+                    "its digest is now sha256={digest}; look at what changed before you take it over"
+                ),
             );
             return None;
         }
         let mut decl = self.definition(kind, address, &text, name, scope).or_else(|| {
             report(
-                format!("`{address}` declares no `{word}`, or more than one and none is named `{name}`"),
+                format!(
+                    "`{address}` declares no `{word}`, or more than one and none is named `{name}`"
+                ),
                 "",
             );
             None
@@ -315,9 +322,8 @@ impl<'r> TypeDecls<'r> {
             fields.attribute("params")?;
             Some(fields.texts("params"))
         };
-        let command = |name: &'static str| {
-            fields.block(name).and_then(|node| self.command(node, scope))
-        };
+        let command =
+            |name: &'static str| fields.block(name).and_then(|node| self.command(node, scope));
         let origin = TypeOrigin::default();
         match kind {
             CatalogKind::ResourceType => Decl::Resource(ResourceTypeDecl {
@@ -478,13 +484,11 @@ impl<'r> TypeDecls<'r> {
             .filter(|(declared, _)| *declared == kind)
             .map(|(_, name)| name.clone())
             .collect();
-        let names = declared.iter().map(String::as_str).chain(catalog.iter(kind).map(|(name, _)| name));
+        let names =
+            declared.iter().map(String::as_str).chain(catalog.iter(kind).map(|(name, _)| name));
         let quoted: Vec<&str> = names.collect();
-        let mut diagnostic = Diagnostic::error(
-            "unknown-type",
-            span,
-            format!("there is no {what} `{name}`"),
-        );
+        let mut diagnostic =
+            Diagnostic::error("unknown-type", span, format!("there is no {what} `{name}`"));
         diagnostic = match closest(name, quoted.iter().copied()) {
             Some(best) => diagnostic
                 .help(format!("did you mean `{best}`?"))
@@ -606,13 +610,12 @@ impl<'r> TypeDecls<'r> {
         matches!(self.decls.borrow().get(&key), Some((Decl::Resource(decl), _)) if decl.cache)
     }
 
-    /// Whether a resource type has that command; built-in ones have all.
+    /// Whether a resource type has a `check` or a `push`; built-in ones have both.
     pub(super) fn resource_type_has(&self, name: &str, command: &str) -> bool {
         let key = (CatalogKind::ResourceType, name.to_owned());
         match self.decls.borrow().get(&key) {
             Some((Decl::Resource(decl), _)) if decl.origin.built_in.is_none() => match command {
                 "check" => decl.check.is_some(),
-                "pull" => decl.pull.is_some(),
                 _ => decl.push.is_some(),
             },
             _ => true,

@@ -155,9 +155,13 @@ pub(super) fn declare(
         };
         let location = reader.location(span);
         let secret = if value.is_some() { None } else { secret };
-        variables
-            .entry(name.to_owned())
-            .or_insert(Variable { kind, description, value, secret, location });
+        variables.entry(name.to_owned()).or_insert(Variable {
+            kind,
+            description,
+            value,
+            secret,
+            location,
+        });
         spans.insert(name.to_owned(), span);
     }
     for (name, span) in &spans {
@@ -197,12 +201,8 @@ fn needs<'v>(
     let Some(secret) = variables.get(name).and_then(|it: &'v Variable| it.secret.as_ref()) else {
         return BTreeSet::new();
     };
-    let mut out: BTreeSet<String> = secret
-        .params
-        .values()
-        .flat_map(Value::secret_variables)
-        .map(str::to_owned)
-        .collect();
+    let mut out: BTreeSet<String> =
+        secret.params.values().flat_map(Value::secret_variables).map(str::to_owned).collect();
     out.extend(types.secret_type_variables(&secret.secret_type));
     out
 }

@@ -195,16 +195,10 @@ impl Signature {
     pub fn check_count(&self, given: usize) -> Result<(), FunctionError> {
         if given < self.required {
             let missing = self.parameters.get(given).copied().unwrap_or_default();
-            return Err(failed(format!(
-                "`{}`: argument `{missing}` is missing: it is called as `{self}`",
-                self.name
-            )));
+            return Err(failed(format!("`{}`: argument `{missing}` is missing", self.name)));
         }
         if given > self.parameters.len() && !self.variadic {
-            return Err(failed(format!(
-                "`{}`: {given} arguments are too many: it is called as `{self}`",
-                self.name
-            )));
+            return Err(failed(format!("`{}`: {given} arguments are too many", self.name)));
         }
         Ok(())
     }
