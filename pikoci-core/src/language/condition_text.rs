@@ -1,7 +1,7 @@
 //! `${var.x}` in the condition of an `if`: a value of the language, put in as
 //! one literal, so that nothing in it can become part of the condition.
 
-use hcl_edit::expr::Expression;
+use hcl_edit::structure::Body;
 
 use super::diagnostic::Diagnostic;
 use super::eval::{Scope, is_run_time_name};
@@ -79,12 +79,14 @@ fn value(
     offset: usize,
     scope: &Scope<'_>,
 ) -> Option<String> {
-    // Blanks before it put the expression's spans where it stands in the file.
+    // As the value of an attribute, behind blanks that put its spans where it stands in the file.
     let start = span.start + 1 + offset + 2;
-    let padded = format!("{}{text}", " ".repeat(start));
-    let expression: Expression = match padded.parse() {
-        Ok(expression) => expression,
-        Err(_) => {
+    let padded = format!("{}x={text}", " ".repeat(start - 2));
+    let body = padded.parse::<Body>().ok();
+    let attribute = body.as_ref().and_then(|body| body.get_attribute("x"));
+    let expression = match attribute {
+        Some(attribute) => &attribute.value,
+        None => {
             reader.report(
                 Diagnostic::error(
                     "bad-condition",
@@ -96,7 +98,7 @@ fn value(
             return None;
         }
     };
-    let value = reader.evaluate(span.file, &expression, scope)?;
+    let value = reader.evaluate(span.file, expression, scope)?;
     let text = value.to_text();
     if text.is_none() {
         reader.report(

@@ -8,6 +8,7 @@ use super::fields::{Fields, Node, article, with_suggestion};
 use super::reader::Reader;
 use super::resources::tags;
 use super::source::Span;
+use super::syntax::layout::TEMPLATE_IN_LABEL;
 use super::type_decls::TypeDecls;
 use super::variables::{convert, type_name};
 use crate::catalog::CatalogKind;
@@ -493,13 +494,14 @@ impl JobReader<'_, '_> {
 
     fn condition(&self, node: Node<'_>, scope: &Scope<'_>) -> Option<Condition> {
         let [(label, span)] = self.reader.labels(node, ["CONDITION"])?;
+        let label = &label.replace(char::from(TEMPLATE_IN_LABEL), "{");
         let text = super::condition_text::evaluate(self.reader, label, span, scope)?;
         match Condition::parse(&text) {
             Ok(condition) => Some(condition),
             Err(error) => {
                 // The label's span has its quotes. Where values were put in, or the label has
                 // escapes, the place within is not known.
-                let at = if text == label && label.len() + 2 == span.end - span.start {
+                let at = if text == *label && label.len() + 2 == span.end - span.start {
                     let start = (span.start + 1 + error.offset).min(span.end.saturating_sub(1));
                     Span { start, end: (start + 1).min(span.end), ..span }
                 } else {

@@ -63,6 +63,10 @@ pub(super) enum Oddity {
     NeedsBlank,
 }
 
+/// What stands for the `{` of a `${` in the condition of an `if`: the parser takes
+/// no templates in labels, and a control character cannot stand in a text otherwise.
+pub(in crate::language) const TEMPLATE_IN_LABEL: u8 = 1;
+
 /// An attribute or block and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Statement {
@@ -220,9 +224,27 @@ impl Scan<'_> {
             let object = group == TokenKind::BraceOpen;
             self.odd(Oddity::MissingComma { before, object }, index);
         }
+        if kind == TokenKind::Interpolation
+            && group == TokenKind::QuoteOpen
+            && self.in_condition()
+            && let Some(token) = self.tokens.get(index)
+        {
+            self.layout.edits.push((token.range().start + 1, TEMPLATE_IN_LABEL));
+        }
         if kind.opens() {
             self.scopes.push(Scope::Group(kind));
         }
+    }
+
+    /// Whether the string that is open is a label of an `if` or `else_if`.
+    fn in_condition(&self) -> bool {
+        let [.., Scope::Body(Body { phase: Phase::Header { name, .. }, .. }), Scope::Group(_)] =
+            self.scopes.as_slice()
+        else {
+            return false;
+        };
+        let word = self.tokens.get(*name).map_or("", |token| token.text(self.text));
+        matches!(word, "if" | "else_if")
     }
 
     /// Whether the token at `index` begins another value behind the one that

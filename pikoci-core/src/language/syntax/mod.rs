@@ -8,7 +8,7 @@
 //! hold for the text as written.
 
 mod explain;
-mod layout;
+pub(super) mod layout;
 #[cfg(test)]
 mod mistakes;
 mod refusal;
