@@ -1,5 +1,7 @@
 //! The steps that do something: get, task, put, notify, and the commands of hooks.
 
+use std::path::PathBuf;
+
 use super::environment::Scope;
 use super::exports::{ExportsError, MAX_EXPORTS_BYTES, parse};
 use super::interpret::{Run, guarded, unwound};
@@ -16,7 +18,7 @@ use crate::pipeline::{
     CommandBlock, Get, Hook, Location, Notification, Put, Resource, Step, StepKind, Task,
 };
 use crate::status::Status;
-use crate::traits::Exit;
+use crate::traits::{Exit, Workspace};
 use crate::value::Value;
 
 /// What a leaf comes to: nothing, or why it did not succeed.
@@ -331,13 +333,14 @@ impl<'r> Run<'r> {
         }
     }
 
-    /// Gives the command of a bench a file to write variables to.
-    pub(super) fn output_file(&self, context: &mut StepContext) -> Work<std::path::PathBuf> {
-        let path = self.host.workspace.create_output_file(&context.step).map_err(|error| {
+    /// Gives a command a file to write variables to.
+    pub(super) fn output_file(&self, context: &mut StepContext) -> Work<OutputFile<'_>> {
+        let workspace = self.host.workspace.as_ref();
+        let path = workspace.create_output_file(&context.step).map_err(|error| {
             Outcome::errored(format!("the file for `$PIKOCI_OUTPUT` cannot be made: {error}"))
         })?;
         context.env.0.insert("PIKOCI_OUTPUT".into(), path.to_string_lossy().into_owned());
-        Ok(path)
+        Ok(OutputFile { workspace, path: Some(path) })
     }
 
     /// Runs a command block to its end; gives what it wrote to `$PIKOCI_OUTPUT`.
@@ -352,10 +355,8 @@ impl<'r> Run<'r> {
             .map_err(Outcome::broken)?;
         let file = self.output_file(&mut bench.context)?;
         let ended = runner.run(&mut bench.step(), &params).await;
-        // Read whatever happened, because reading removes the file.
-        let written = self.host.workspace.take_output_file(&file, MAX_EXPORTS_BYTES);
         match ended.map_err(Outcome::broken)? {
-            Exit::Code(0) => written.map_err(|error| {
+            Exit::Code(0) => file.take().map_err(|error| {
                 Outcome::errored(format!("`$PIKOCI_OUTPUT` cannot be read: {error}"))
             }),
             Exit::Code(code) => {
@@ -371,6 +372,31 @@ impl<'r> Run<'r> {
     /// Why what runs after something else is ended when that was cancelled.
     pub(super) fn overdue(limit: std::time::Duration) -> String {
         format!("it took longer than {}", exact(limit))
+    }
+}
+
+/// A file that a command writes variables to; taken or not, it is removed in the end.
+pub(super) struct OutputFile<'a> {
+    workspace: &'a dyn Workspace,
+    path: Option<PathBuf>,
+}
+
+impl OutputFile<'_> {
+    /// What was written, at most one byte more than allowed.
+    pub(super) fn take(mut self) -> std::io::Result<Vec<u8>> {
+        match self.path.take() {
+            Some(path) => self.workspace.take_output_file(&path, MAX_EXPORTS_BYTES),
+            None => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Drop for OutputFile<'_> {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            // Taking removes it; what a command that did not succeed wrote is for nobody.
+            let _ = self.workspace.take_output_file(&path, 0);
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::environment::Scope;
-use super::exports::MAX_EXPORTS_BYTES;
 use super::interpret::{Attempt, Run};
 use super::leaf::{Work, guarded_work};
 use super::outcome::{Outcome, shown};
@@ -201,10 +200,8 @@ impl Run<'_> {
         let file = file?;
         let told =
             kind.start(&mut StepRun { context: &context, io, cancel: stop.token() }, &params).await;
-        // Read whatever happened, because reading removes the file.
-        let written = self.host.workspace.take_output_file(&file, MAX_EXPORTS_BYTES);
         let mut exports = told.map_err(Outcome::broken)?.exports;
-        match written {
+        match file.take() {
             Ok(written) => exports.extend(self.exports(&written)?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {

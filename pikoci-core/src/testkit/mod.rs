@@ -1,11 +1,9 @@
-//! Doubles and conformance suites for the traits. Outside semver.
+//! Doubles for the traits. Outside semver.
 //!
 //! - [`world`]: what a build runs in, in memory: events, workspace, journal, clock.
 //! - [`script`]: runners and types that do what a test tells them and remember how they were called.
 //! - [`plan`]: jobs and steps in few words.
-//! - [`conformance`]: checks that any implementation of a trait must pass.
 
-pub mod conformance;
 pub mod plan;
 pub mod script;
 pub mod world;

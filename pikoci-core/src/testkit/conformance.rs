@@ -1,1 +1,0 @@
-//! Checks that any implementation of a trait must pass.
