@@ -28,6 +28,8 @@ pub(crate) enum Output {
     Shown,
     /// It goes to the step, and standard output is kept.
     Kept,
+    /// Standard output is kept and not shown, for it is data and no word to people.
+    Data,
     /// Standard output is kept and shown to no one; standard error is shown
     /// only if the command does not exit with 0. For answers that are secrets:
     /// when they are printed, nothing masks them yet.
@@ -270,7 +272,7 @@ impl StepIo for Capture<'_> {
             self.stdout.extend_from_slice(&chunk[..chunk.len().min(room)]);
         }
         match (self.output, stream) {
-            (Output::Secret, OutputStream::Stdout) => {}
+            (Output::Secret | Output::Data, OutputStream::Stdout) => {}
             (Output::Secret, OutputStream::Stderr) => {
                 let held: usize = self.held.iter().map(Bytes::len).sum();
                 if held + chunk.len() <= CAPTURE_LIMIT_BYTES {

@@ -60,7 +60,7 @@ impl ResourceType for DeclaredResource {
         let block = self.block(self.decl.check.as_ref(), "check")?;
         let mut vars = params.environment("param");
         vars.extend(from.into_iter().flat_map(version_vars));
-        let ended = self.commands.run(step, block, vars, Output::Kept).await?;
+        let ended = self.commands.run(step, block, vars, Output::Data).await?;
         if let Some(error) = exit_error("check", ended.exit) {
             return Err(with_last_line(error, &ended));
         }
