@@ -162,35 +162,35 @@ job "a" {{
 
 #[test]
 fn for_each_and_matrix_make_instances_and_passed_finds_them() {
-    let pipeline = good(&format!(
+    let pipeline = good(
         r#"
-resource "fs" "src" {{
-  params {{ path = "." }}
-}}
-job "test" {{
-  for_each = {{ "Linux x64" = "ubuntu", mac = "macos" }}
-  get "fs" "src" {{}}
-  task "t" {{
-    run "exec" {{ path = each.value args = ["${{each.key}}-$BUILD_NUMBER"] }}
-  }}
-}}
-job "grid" {{
-  matrix {{
+resource "fs" "src" {
+  params { path = "." }
+}
+job "test" {
+  for_each = { "Linux x64" = "ubuntu", mac = "macos" }
+  get "fs" "src" {}
+  task "t" {
+    run "exec" { path = each.value args = ["${each.key}-$BUILD_NUMBER"] }
+  }
+}
+job "grid" {
+  matrix {
     os  = ["linux", "mac"]
     ver = [1, 2]
-  }}
-  task "t" {{
-    run "exec" {{ path = each.value.os args = [each.value.ver] }}
-  }}
-}}
-job "all" {{
-  get "fs" "src" {{ passed = ["test"] }}
-}}
-job "one" {{
-  get "fs" "src" {{ passed = ["test--mac"] }}
-}}
-"#
-    ));
+  }
+  task "t" {
+    run "exec" { path = each.value.os args = [each.value.ver] }
+  }
+}
+job "all" {
+  get "fs" "src" { passed = ["test"] }
+}
+job "one" {
+  get "fs" "src" { passed = ["test--mac"] }
+}
+"#,
+    );
     let names: Vec<&str> = pipeline.jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(
         names,

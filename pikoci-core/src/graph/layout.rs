@@ -208,10 +208,10 @@ fn columns(count: usize, edges: &[(usize, usize)]) -> Vec<usize> {
     for source in sources {
         let nearest =
             outgoing.get(source).into_iter().flatten().filter_map(|to| columns.get(*to)).min();
-        if let Some(column) = nearest.map(|column| column.saturating_sub(1)) {
-            if let Some(mine) = columns.get_mut(source) {
-                *mine = column;
-            }
+        if let Some(column) = nearest.map(|column| column.saturating_sub(1))
+            && let Some(mine) = columns.get_mut(source)
+        {
+            *mine = column;
         }
     }
     columns

@@ -67,8 +67,11 @@ impl Decl {
 /// Every declared type, and the built-in ones in HCL that the pipeline uses.
 pub(super) struct TypeDecls<'r> {
     reader: &'r Reader<'r>,
-    decls: RefCell<BTreeMap<(CatalogKind, String), (Decl, Option<Span>)>>,
+    decls: RefCell<Decls>,
 }
+
+/// By kind and name, each with its place where the pipeline itself declares it.
+type Decls = BTreeMap<(CatalogKind, String), (Decl, Option<Span>)>;
 
 const KINDS: [CatalogKind; 5] = [
     CatalogKind::ResourceType,
@@ -461,12 +464,12 @@ impl<'r> TypeDecls<'r> {
         }
         let catalog = self.reader.options.catalog;
         if let Some(entry) = catalog.get(kind, name) {
-            if entry.definition.is_some() {
-                if let Some(mut decl) = self.built_in(kind, name, span, &Scope::empty()) {
-                    decl.origin().source = Some(format!("pikoci://{name}"));
-                    decl.origin().location = self.reader.location(span);
-                    self.decls.borrow_mut().insert(key, (decl, None));
-                }
+            if entry.definition.is_some()
+                && let Some(mut decl) = self.built_in(kind, name, span, &Scope::empty())
+            {
+                decl.origin().source = Some(format!("pikoci://{name}"));
+                decl.origin().location = self.reader.location(span);
+                self.decls.borrow_mut().insert(key, (decl, None));
             }
             return true;
         }
