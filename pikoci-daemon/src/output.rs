@@ -12,7 +12,11 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::Notify;
+
+/// What a pipe that can be written to at all takes without blocking (`PIPE_BUF`).
+const DIRECT_BYTES: usize = 4096;
 
 /// How many bytes may wait to be written before reporters are held up.
 const ROOM_BYTES: usize = 512 * 1024;
@@ -22,6 +26,9 @@ const ROOM_BYTES: usize = 512 * 1024;
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    /// The same target, for what is small enough to be written without the
+    /// thread: waking it costs more than a step's few lines are worth.
+    direct: Option<File>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +63,10 @@ impl Writer {
     /// When standard output is closed or no thread can be started.
     pub(crate) fn stdout() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Self::to(file)
+        let direct = if io::stdout().is_terminal() { None } else { Some(file.try_clone()?) };
+        let mut writer = Self::to(file)?;
+        writer.direct = direct;
+        Ok(writer)
     }
 
     /// A writer to `target`.
@@ -70,7 +80,7 @@ impl Writer {
             .name("output".into())
             .stack_size(64 * 1024)
             .spawn(move || write_all(&theirs, target))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Some(thread), direct: None })
     }
 
     /// Lets `fill` add to what will be written.
@@ -80,10 +90,32 @@ impl Writer {
         if state.broken.is_some() {
             state.pending.clear();
         } else if state.idle && !state.pending.is_empty() {
-            state.idle = false;
-            self.shared.work.notify_one();
+            self.write_directly(&mut state);
+            if !state.pending.is_empty() {
+                state.idle = false;
+                self.shared.work.notify_one();
+            }
         }
         result
+    }
+
+    /// Writes what is pending, while the thread sleeps, if that cannot block.
+    fn write_directly(&self, state: &mut State) {
+        let Some(mut target) = self.direct.as_ref() else { return };
+        if state.pending.len() > DIRECT_BYTES {
+            return;
+        }
+        let mut ready = [PollFd::new(&target, PollFlags::OUT)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if !matches!(poll(&mut ready, Some(&now)), Ok(1))
+            || ready[0].revents() != PollFlags::OUT
+        {
+            return;
+        }
+        // An error will meet the thread, too, which knows what to do about it.
+        if let Ok(written) = target.write(&state.pending) {
+            state.pending.drain(..written);
+        }
     }
 
     /// Waits until there is room for more. Cancel-safe.
