@@ -107,9 +107,7 @@ impl Writer {
         }
         let mut ready = [PollFd::new(&target, PollFlags::OUT)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if !matches!(poll(&mut ready, Some(&now)), Ok(1))
-            || ready[0].revents() != PollFlags::OUT
-        {
+        if !matches!(poll(&mut ready, Some(&now)), Ok(1)) || ready[0].revents() != PollFlags::OUT {
             return;
         }
         // An error will meet the thread, too, which knows what to do about it.

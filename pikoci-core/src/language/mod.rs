@@ -8,6 +8,7 @@ mod fields;
 pub mod files;
 pub mod format;
 pub mod functions;
+mod instances;
 mod jobs;
 mod lexer;
 mod operators;

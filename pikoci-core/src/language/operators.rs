@@ -6,7 +6,7 @@
 
 use hcl_edit::expr::{BinaryOperator, UnaryOperator};
 
-use super::functions::parse_number;
+use super::functions::{to_bool, to_number};
 use crate::value::{Number, Value};
 
 /// Which operand is wrong.
@@ -45,28 +45,6 @@ pub(crate) fn describe(value: &Value) -> String {
         Value::Set(_) => "a set".into(),
         Value::Object(_) => "an object".into(),
         Value::Deferred(_) => "a secret".into(),
-    }
-}
-
-/// The value as a number; texts that spell one count. `None` for anything else.
-pub(crate) fn to_number(value: &Value) -> Option<Number> {
-    match value {
-        Value::Number(number) => Some(*number),
-        Value::String(text) => parse_number(text),
-        _ => None,
-    }
-}
-
-/// The value as a bool; the texts `true`, `false`, `1` and `0` count.
-pub(crate) fn to_bool(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(value) => Some(*value),
-        Value::String(text) => match text.as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use super::reader::Reader;
 use super::source::Span;
 use super::type_decls::TypeDecls;
 use crate::catalog::CatalogKind;
+use crate::params::Attributes;
 use crate::pipeline::{Notification, NotifyOn, Resource};
 use crate::schedule::Schedule;
 use crate::value::Value;
@@ -39,6 +40,31 @@ fn duplicate(
     false
 }
 
+/// The `params` of an instance of a type, checked against the type where that was found.
+fn params(
+    fields: &Fields<'_, '_>,
+    types: &TypeDecls<'_>,
+    kind: CatalogKind,
+    name: &str,
+    found: bool,
+) -> Attributes {
+    let node = fields.block("params");
+    let params = fields.object("params");
+    if found {
+        let inner = node.map(|node| Fields::new(fields.reader, node, fields.scope));
+        let span = |key: &str| match &inner {
+            Some(inner) => inner.key_span(key),
+            None => fields.value_span("params"),
+        };
+        let given = match &inner {
+            Some(inner) => inner.given(),
+            None => params.keys().map(|key| (key.as_str(), span(key))).collect(),
+        };
+        types.check_params(kind, name, given, fields.header(), true);
+    }
+    params
+}
+
 /// Reads every `resource`.
 pub(super) fn resources(
     reader: &Reader<'_>,
@@ -59,21 +85,7 @@ pub(super) fn resources(
             continue;
         }
         let found = types.require(CatalogKind::ResourceType, kind, kind_span);
-        let params_node = fields.block("params");
-        let params = fields.object("params");
-        if found {
-            let spans = params
-                .keys()
-                .map(|key| {
-                    let span = params_node.map_or_else(
-                        || fields.value_span("params"),
-                        |node| Fields::new(reader, node, scope).key_span(key),
-                    );
-                    (key.as_str(), span)
-                })
-                .collect();
-            types.check_params(CatalogKind::ResourceType, kind, spans, fields.header(), true);
-        }
+        let params = params(&fields, types, CatalogKind::ResourceType, kind, found);
         let check_interval =
             fields.text("check_interval").unwrap_or_else(|| DEFAULT_CHECK_INTERVAL.into());
         if let Err(error) = Schedule::parse(&check_interval) {
@@ -166,21 +178,7 @@ pub(super) fn notifications(
             continue;
         }
         let found = types.require(CatalogKind::NotificationType, kind, kind_span);
-        let params_node = fields.block("params");
-        let params = fields.object("params");
-        if found {
-            let spans = params
-                .keys()
-                .map(|key| {
-                    let span = params_node.map_or_else(
-                        || fields.value_span("params"),
-                        |node| Fields::new(reader, node, scope).key_span(key),
-                    );
-                    (key.as_str(), span)
-                })
-                .collect();
-            types.check_params(CatalogKind::NotificationType, kind, spans, fields.header(), true);
-        }
+        let params = params(&fields, types, CatalogKind::NotificationType, kind, found);
         let mut on = Vec::new();
         for word in fields.texts("on") {
             match ON.iter().find(|(name, _)| *name == word) {

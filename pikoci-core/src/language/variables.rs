@@ -8,12 +8,13 @@ use hcl_edit::expr::Expression;
 use super::diagnostic::Diagnostic;
 use super::eval::{Binding, Scope};
 use super::fields::{Fields, Node, article, with_suggestion};
+use super::functions::{to_bool, to_number};
 use super::reader::Reader;
 use super::source::Span;
 use super::type_decls::TypeDecls;
 use crate::catalog::CatalogKind;
 use crate::pipeline::{SecretRef, Variable, VariableType};
-use crate::value::{Number, Value};
+use crate::value::Value;
 
 /// How long a chain of secrets that need each other may be.
 const MAX_SECRET_CHAIN: usize = 10;
@@ -71,24 +72,17 @@ fn binding(reader: &Reader<'_>, node: Node<'_>, name: &str, scope: &Scope<'_>) -
         .or_else(|| options.file_vars.get(name).map(|value| ("the vars file", value.clone())))
         .or_else(|| from_env().map(|text| ("the environment", Value::string(text.as_str()))));
     if let Some((origin, value)) = given {
-        return match convert(&value, kind) {
-            Some(value) => Binding::Known(value),
-            None => {
-                reader.report(
-                    Diagnostic::error(
-                        "wrong-type",
-                        fields.header(),
-                        format!(
-                            "the variable `{name}` is {}, and {origin} gives {}",
-                            article(type_name(kind)),
-                            article(value.kind())
-                        ),
-                    )
-                    .label("declared here"),
-                );
+        return convert(&value, kind).map_or_else(
+            || {
+                let (wanted, given) = (article(type_name(kind)), article(value.kind()));
+                let message =
+                    format!("the variable `{name}` is {wanted}, and {origin} gives {given}");
+                let diagnostic = Diagnostic::error("wrong-type", fields.header(), message);
+                reader.report(diagnostic.label("declared here"));
                 Binding::Failed
-            }
-        };
+            },
+            Binding::Known,
+        );
     }
     if fields.block("secret").is_some() {
         return Binding::Secret;
@@ -100,20 +94,17 @@ fn binding(reader: &Reader<'_>, node: Node<'_>, name: &str, scope: &Scope<'_>) -
         else {
             return Binding::Failed;
         };
-        return match convert(&value, kind) {
-            Some(value) => Binding::Known(value),
-            None => {
-                reader.report(
-                    Diagnostic::error(
-                        "wrong-type",
-                        fields.value_span("default"),
-                        format!("the default of `{name}` must be {}", article(type_name(kind))),
-                    )
-                    .label(format!("this is {}", article(value.kind()))),
-                );
+        return convert(&value, kind).map_or_else(
+            || {
+                let message =
+                    format!("the default of `{name}` must be {}", article(type_name(kind)));
+                let diagnostic =
+                    Diagnostic::error("wrong-type", fields.value_span("default"), message);
+                reader.report(diagnostic.label(format!("this is {}", article(value.kind()))));
                 Binding::Failed
-            }
-        };
+            },
+            Binding::Known,
+        );
     }
     reader.report(
         Diagnostic::error(
@@ -330,20 +321,8 @@ pub(super) fn convert(value: &Value, kind: VariableType) -> Option<Value> {
         (VariableType::String, Value::Number(_) | Value::Bool(_)) => {
             value.to_text().map(Value::String)
         }
-        (VariableType::Number, Value::Number(_)) => Some(value.clone()),
-        (VariableType::Number, Value::String(text)) => text
-            .trim()
-            .parse::<i64>()
-            .map(Number::Int)
-            .ok()
-            .or_else(|| text.trim().parse::<f64>().ok().and_then(Number::from_f64))
-            .map(Value::Number),
-        (VariableType::Bool, Value::Bool(_)) => Some(value.clone()),
-        (VariableType::Bool, Value::String(text)) => match text.as_str() {
-            "true" | "1" => Some(Value::Bool(true)),
-            "false" | "0" => Some(Value::Bool(false)),
-            _ => None,
-        },
+        (VariableType::Number, value) => to_number(value).map(Value::Number),
+        (VariableType::Bool, value) => to_bool(value).map(Value::Bool),
         _ => None,
     }
 }

@@ -301,7 +301,7 @@ impl<'a> Evaluator<'a> {
     /// A value as a condition.
     fn condition(&self, value: &Value, what: &str, span: Span) -> Result<bool, Failed> {
         self.known(value, span)?;
-        operators::to_bool(value).ok_or_else(|| {
+        functions::to_bool(value).ok_or_else(|| {
             self.report(Diagnostic::error(
                 "condition-type",
                 span,

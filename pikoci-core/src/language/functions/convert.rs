@@ -36,7 +36,7 @@ pub(super) fn to_text(value: Value) -> Result<String, Value> {
 }
 
 /// A number, from a number or a text that holds one.
-pub(super) fn to_number(value: &Value) -> Option<Number> {
+pub(crate) fn to_number(value: &Value) -> Option<Number> {
     match value {
         Value::Number(number) => Some(*number),
         Value::String(text) => parse_number(text),
@@ -45,7 +45,7 @@ pub(super) fn to_number(value: &Value) -> Option<Number> {
 }
 
 /// A boolean, from a boolean or one of the texts `true`, `false`, `1` and `0`.
-pub(super) fn to_bool(value: &Value) -> Option<bool> {
+pub(crate) fn to_bool(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(value) => Some(*value),
         Value::String(text) => match text.as_str() {

@@ -61,6 +61,7 @@ use arguments::{Arguments, failed};
 
 pub use budget::{Budget, BudgetExceeded, DEFAULT_BYTES, DEFAULT_STEPS, value_bytes};
 pub use convert::{parse_number, set, unify};
+pub(crate) use convert::{to_bool, to_number};
 
 /// What a call may use besides its arguments.
 #[derive(Debug, Clone, Copy)]
