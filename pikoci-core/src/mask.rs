@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use bytes::Bytes;
 
 mod forms;
@@ -24,9 +24,9 @@ mod tests;
 
 pub use forms::MIN_SECRET_CHARS;
 
-/// Most bytes that all patterns together may have for a DFA; it takes some
-/// hundred times as much memory.
-const MAX_DFA_PATTERN_BYTES: usize = 16 << 10;
+/// How many patterns are looked for together when a text is only asked whether it
+/// holds any: up to about this number the search goes many bytes at a time.
+const DETECTOR_PATTERNS: usize = 32;
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -164,20 +164,18 @@ impl MaskStream {
         let mut masked = Vec::new();
         let mut shown = 0;
         let mut hold = matcher.open_end(&piece, 0);
-        loop {
-            match matcher.find(&piece, shown) {
-                // A secret that may still become a longer one, or that an
-                // earlier, unfinished one may swallow, has to wait.
-                Some((start, end)) if start < hold => {
-                    masked.extend_from_slice(&piece[shown..start]);
-                    masked.extend_from_slice(MASK.as_bytes());
-                    shown = end;
-                    if hold < end {
-                        hold = matcher.open_end(&piece, end);
-                    }
-                }
-                _ => break,
+        // Asked once: asking before each find would read a piece full of secrets again and again.
+        let mut next = matcher.may_hold(&piece).then(|| matcher.find(&piece, 0)).flatten();
+        // A secret that may still become a longer one, or that an earlier,
+        // unfinished one may swallow, has to wait.
+        while let Some((start, end)) = next.filter(|(start, _)| *start < hold) {
+            masked.extend_from_slice(&piece[shown..start]);
+            masked.extend_from_slice(MASK.as_bytes());
+            shown = end;
+            if hold < end {
+                hold = matcher.open_end(&piece, end);
             }
+            next = matcher.find(&piece, shown);
         }
         self.held.extend_from_slice(&piece[hold..]);
         if masked.is_empty() {
@@ -214,6 +212,9 @@ struct Matcher {
     /// `None` where the patterns are too many to be searched for; then
     /// everything counts as secret.
     automaton: Option<AhoCorasick>,
+    /// The patterns in small groups, where they are many: almost every piece of
+    /// output holds none, and that is found out twenty times as fast so.
+    detectors: Vec<AhoCorasick>,
     /// In order, so that a prefix is found by halving.
     patterns: Vec<Vec<u8>>,
     /// Whether a pattern starts with a byte.
@@ -227,18 +228,21 @@ impl Matcher {
         for byte in patterns.iter().filter_map(|pattern| pattern.first()) {
             first[usize::from(*byte)] = true;
         }
-        // A DFA searches several times as fast as what the library would choose for
-        // more than a few patterns, and takes room for each of their bytes.
-        let small = patterns.iter().map(Vec::len).sum::<usize>() <= MAX_DFA_PATTERN_BYTES;
+        let build = |patterns: &[Vec<u8>]| {
+            AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns).ok()
+        };
+        let all: Vec<Vec<u8>> = patterns.iter().cloned().collect();
+        let detectors = if all.len() > DETECTOR_PATTERNS {
+            all.chunks(DETECTOR_PATTERNS).map(build).collect::<Option<_>>().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         Self {
-            automaton: AhoCorasick::builder()
-                .match_kind(MatchKind::LeftmostLongest)
-                .kind(small.then_some(AhoCorasickKind::DFA))
-                .build(patterns)
-                .ok(),
+            automaton: build(&all),
+            detectors,
             first,
             longest: patterns.iter().map(Vec::len).max().unwrap_or(0),
-            patterns: patterns.iter().cloned().collect(),
+            patterns: all,
         }
     }
 
@@ -250,6 +254,11 @@ impl Matcher {
                 .map(|found| (found.start(), found.end())),
             None => (from < text.len()).then_some((from, text.len())),
         }
+    }
+
+    /// Whether a text holds a secret, as far as that is found out faster than where.
+    fn may_hold(&self, text: &[u8]) -> bool {
+        self.detectors.is_empty() || self.detectors.iter().any(|it| it.is_match(text))
     }
 
     /// Where, at or after `from`, the end of `text` begins that may be the
@@ -271,7 +280,7 @@ impl Matcher {
 
     /// The text without its secrets, unless it holds none.
     fn redact_all(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = self.find(text, 0)?;
+        let mut found = self.may_hold(text).then(|| self.find(text, 0))??;
         let mut out = Vec::with_capacity(text.len());
         let mut shown = 0;
         loop {
