@@ -29,19 +29,25 @@ pub(super) struct Stat {
 /// All processes of the machine.
 pub(super) type Table = HashMap<i32, Stat>;
 
-/// All processes of the machine, as of about now.
+/// All processes of the machine, as of about now; and whether each that was
+/// listed was still there to be looked at.
 #[cfg(target_os = "linux")]
-pub(super) fn table() -> Table {
+pub(super) fn table() -> (Table, bool) {
     let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Table::new();
+        return (Table::new(), true);
     };
     let mut buffer = Vec::new();
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(|pid| stat_into(pid, &mut buffer))
-        .map(|stat| (stat.pid, stat))
-        .collect()
+    let mut table = Table::new();
+    let mut whole = true;
+    for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        match stat_into(pid, &mut buffer) {
+            Some(stat) => {
+                table.insert(pid, stat);
+            }
+            None => whole = false,
+        }
+    }
+    (table, whole)
 }
 
 /// One process, while it exists.
@@ -110,7 +116,7 @@ pub(super) fn children() -> Vec<i32> {
     if !told {
         // A kernel without that file: look at every process.
         let own = own_pid();
-        children.extend(table().values().filter(|stat| stat.parent == own).map(|stat| stat.pid));
+        children.extend(table().0.values().filter(|stat| stat.parent == own).map(|stat| stat.pid));
     }
     children
 }
@@ -129,8 +135,8 @@ pub(super) fn last_pid() -> Option<i32> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn table() -> Table {
-    Table::new()
+pub(super) fn table() -> (Table, bool) {
+    (Table::new(), true)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -146,6 +152,20 @@ pub(super) fn environ(_pid: i32) -> Option<Vec<u8>> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn children() -> Vec<i32> {
     Vec::new()
+}
+
+/// The time since boot, in the clock ticks that processes' starts are told in.
+#[cfg(target_os = "linux")]
+pub(super) fn ticks_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (seconds, nanos) = (now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs());
+    let per_second = rustix::param::clock_ticks_per_second();
+    seconds * per_second + nanos * per_second / 1_000_000_000
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn ticks_now() -> u64 {
+    0
 }
 
 /// This program's own pid.

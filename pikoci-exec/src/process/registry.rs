@@ -109,10 +109,22 @@ impl Owned {
 
     /// Its processes that have not ended; `adopted` are some that are known.
     pub(super) fn members(&mut self, adopted: &HashSet<i32>) -> Vec<Stat> {
+        // A look takes a while, and a process can hand on to a child where the
+        // look has been already and be gone before it is come to. So that none
+        // is there counts only when nobody was made and nobody ended meanwhile.
+        let mut ended = HashSet::new();
         for _ in 0..LOOKS {
-            match self.look(&procfs::table(), adopted) {
-                (members, false) if members.is_empty() => {}
-                (members, _) => return members,
+            let last = procfs::last_pid();
+            let (table, whole) = procfs::table();
+            let (members, sure) = self.look(&table, adopted);
+            if !members.is_empty() {
+                return members;
+            }
+            let dead = table.values().filter(|stat| stat.ended);
+            let quiet =
+                dead.fold(true, |quiet, stat| !ended.insert((stat.pid, stat.start)) && quiet);
+            if sure && whole && quiet && procfs::last_pid() == last {
+                break;
             }
         }
         Vec::new()
@@ -221,15 +233,22 @@ impl Registry {
         self.live.keys().chain(self.left.keys()).copied().collect()
     }
 
-    /// Notes a command whose root was just started. The caller has held the
-    /// lock since before the start, so that no one takes the root for an orphan.
-    pub(super) fn started(&mut self, root: i32, mark: String, build: Option<String>) -> Id {
+    /// Notes a command whose root was just started, not before `since` (clock
+    /// ticks since boot). The caller has held the lock since before the start,
+    /// so that no one takes the root for an orphan.
+    pub(super) fn started(
+        &mut self,
+        root: i32,
+        since: u64,
+        mark: String,
+        build: Option<String>,
+    ) -> Id {
         let mut owned = Owned::new((STEP_MARK, mark), build);
-        let start = procfs::stat(root).map_or(0, |stat| stat.start);
         owned.root = root;
-        owned.since = start;
-        owned.groups.insert(root, start);
-        owned.known.insert((root, start));
+        owned.since = since;
+        // When it began is not asked of the system, which takes as long as a
+        // good part of the start: now is late enough for its group.
+        owned.groups.insert(root, procfs::ticks_now());
         self.direct.insert(root);
         self.next += 1;
         let id = Id(self.next);
@@ -319,8 +338,8 @@ impl Registry {
         };
         last >= owned.root
             && last - owned.root <= FEW
-            && (owned.root + 1..=last).filter_map(procfs::stat).all(foreign)
-            // One that ended before it was looked at may have made another since.
+            // One that is gone, or not quite there yet, may have made another.
+            && (owned.root + 1..=last).all(|pid| procfs::stat(pid).is_some_and(foreign))
             && procfs::last_pid() == Some(last)
     }
 

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::environment::EnvironmentPolicy;
 use super::lookup::{self, ProcessError};
 use super::output::Output;
+use super::procfs;
 use super::registry::{self, BUILD_MARK, Id, OtherChildren, Owned, STEP_MARK};
 use super::tree::{self, Target};
 
@@ -266,6 +267,7 @@ fn start(spec: &ProcessSpec) -> Result<(Live, Output), ProcessError> {
     }
     // Locked from before the start, so that no one takes the root for an orphan.
     let mut registry = registry::access();
+    let since = procfs::ticks_now();
     let child = command.spawn().map_err(|error| {
         lookup::explain(error, &file, &spec.dir, || {
             let args = spec.args.iter().map(|arg| arg.len() + 1);
@@ -277,7 +279,7 @@ fn start(spec: &ProcessSpec) -> Result<(Live, Output), ProcessError> {
         .id()
         .and_then(|pid| i32::try_from(pid).ok())
         .ok_or_else(|| failed(io::Error::other("it has no pid")))?;
-    let id = registry.started(root, mark, build);
+    let id = registry.started(root, since, mark, build);
     drop(registry);
     Ok((Live { id, root, child, over: false }, output))
 }
