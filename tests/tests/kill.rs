@@ -23,7 +23,7 @@ fn nothing_left(mark: &str) {
 
 /// Starts the pipeline and waits until its task has written `ready`.
 fn started(world: &World) -> Child {
-    let child = world.start(&["run", "-p", "pipeline.hcl"]);
+    let child = world.start(&["run", "--grace", "500ms", "-p", "pipeline.hcl"]);
     until("the task is at work", || world.has("ready"));
     child
 }
@@ -41,7 +41,7 @@ fn what_a_task_leaves_behind_is_ended() {
     ] {
         let mark = mark(name);
         let world = World::with(&task(script, &mark));
-        world.pikoci(&["run", "-p", "pipeline.hcl"]).expect(0);
+        world.pikoci(&["run", "--grace", "500ms", "-p", "pipeline.hcl"]).expect(0);
         nothing_left(&mark);
         nothing_left("1000.25");
     }
@@ -127,7 +127,7 @@ fn services_stop_when_the_build_is_cancelled() {
     let mark = mark("service");
     let world = World::new();
     world.write("pipeline.hcl", with_service(&world, &mark));
-    let child = world.start(&["run", "-p", "pipeline.hcl", "-j", "a"]);
+    let child = world.start(&["run", "--grace", "500ms", "-p", "pipeline.hcl", "-j", "a"]);
     until("the task is at work", || world.has("ready"));
     signal(&child, Signal::INT);
     finish(child).expect(4);
@@ -140,16 +140,16 @@ fn after_a_kill_the_next_start_stops_services_and_ends_what_is_left() {
     let mark = mark("crash");
     let world = World::new();
     world.write("pipeline.hcl", with_service(&world, &mark));
-    let mut child = world.start(&["run", "-p", "pipeline.hcl", "-j", "a"]);
+    let mut child = world.start(&["run", "--grace", "500ms", "-p", "pipeline.hcl", "-j", "a"]);
     until("the task is at work", || world.has("ready"));
     signal(&child, Signal::KILL);
     child.wait().expect("it is dead");
     assert_eq!(world.read("log"), "started\n");
 
-    world.pikoci(&["run", "-p", "pipeline.hcl", "-j", "b"]).expect(0);
+    world.pikoci(&["run", "--grace", "500ms", "-p", "pipeline.hcl", "-j", "b"]).expect(0);
     assert_eq!(world.read("log"), "started\nstopped\n");
     nothing_left(&mark);
     // And only once.
-    world.pikoci(&["run", "-p", "pipeline.hcl", "-j", "b"]).expect(0);
+    world.pikoci(&["run", "--grace", "500ms", "-p", "pipeline.hcl", "-j", "b"]).expect(0);
     assert_eq!(world.read("log"), "started\nstopped\n");
 }

@@ -1,8 +1,10 @@
 //! The arguments of every command.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use pikoci_core::duration;
 
 /// Runs pipelines written in HCL, here or anywhere.
 #[derive(Debug, Parser)]
@@ -46,6 +48,9 @@ pub(crate) struct Run {
     /// Keep the working directory and say where it is
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Time a process has to end when it is asked to, before it is killed
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    pub(crate) grace: Duration,
     /// What to print: text for people, or every event as a line of JSON
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) output: Output,
@@ -219,7 +224,7 @@ mod tests {
     fn every_flag_of_run_is_understood() {
         let parsed = run(
             "-p ci.hcl -j test --var a=1 --var b=x=y --vars v.json --vars v.hcl --input who=me \
-             --resource git.app=. --keep --output json",
+             --resource git.app=. --keep --grace 1m --output json",
         )
         .unwrap();
         assert_eq!(parsed.pipeline, PathBuf::from("ci.hcl"));
@@ -232,6 +237,7 @@ mod tests {
         assert_eq!(parsed.inputs, [("who".into(), "me".to_owned())]);
         assert_eq!(parsed.resources, [("git.app".into(), PathBuf::from("."))]);
         assert!(parsed.keep && !parsed.all);
+        assert_eq!(parsed.grace, Duration::from_secs(60));
         assert_eq!(parsed.output, Output::Json);
     }
 

@@ -12,7 +12,7 @@ use pikoci_core::language::suggest::{closest, name_list};
 use pikoci_core::plan::EventSink;
 use pikoci_exec::LocalRun;
 use pikoci_exec::local::{JobChoice, JobOutcome, LocalError, LocalOptions, LocalResult};
-use pikoci_exec::process::{OtherChildren, abort_all, become_subreaper};
+use pikoci_exec::process::{OtherChildren, abort_all, become_subreaper, keep_off_the_terminal};
 use tokio_util::sync::CancellationToken;
 
 use super::diagnostics::{Values, read_pipeline, usable};
@@ -34,6 +34,7 @@ const LAST_WORD: Duration = Duration::from_millis(100);
 pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
     // Where the kernel refuses, processes that hide well may outlive the build.
     let _ = become_subreaper(OtherChildren::Never);
+    keep_off_the_terminal();
     let values = Values::of(&arguments.variables)?;
     let files = load(&arguments.pipeline)?;
     let pipeline =
@@ -47,6 +48,7 @@ pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
         input_values: arguments.inputs.iter().cloned().collect(),
         overrides: arguments.resources.iter().cloned().collect::<BTreeMap<_, _>>(),
         keep: arguments.keep,
+        grace: arguments.grace,
         clock: clock.clone(),
         ..LocalOptions::default()
     };
