@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::params::Attributes;
 use crate::types::Types;
 
 /// Which parameters something takes.
@@ -11,6 +12,8 @@ pub struct ParamSpec {
     pub accepted: Option<Vec<String>>,
     /// The names that must be given.
     pub required: Vec<String>,
+    /// Groups of names of which exactly one must be given.
+    pub exactly_one: Vec<Vec<String>>,
 }
 
 impl ParamSpec {
@@ -26,7 +29,7 @@ impl ParamSpec {
     /// assert_eq!(spec.required, ["path"]);
     /// ```
     pub fn only<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut spec = Self { accepted: Some(Vec::new()), required: Vec::new() };
+        let mut spec = Self { accepted: Some(Vec::new()), ..Self::default() };
         for name in names {
             let bare = name.strip_suffix('!').unwrap_or(name);
             spec.accepted.get_or_insert_default().push(bare.to_owned());
@@ -36,13 +39,43 @@ impl ParamSpec {
         }
         spec
     }
+
+    /// The same, and exactly one of these must be given.
+    ///
+    /// ```
+    /// use pikoci_core::catalog::ParamSpec;
+    /// let spec = ParamSpec::only(["cmd", "file", "shell"]).exactly_one(["cmd", "file"]);
+    /// assert_eq!(spec.exactly_one.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn exactly_one<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.exactly_one.push(names.into_iter().map(str::to_owned).collect());
+        self
+    }
 }
 
+/// What is wrong with the value of one parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamProblem {
+    /// The parameter.
+    pub param: String,
+    /// What is wrong, as a message says it.
+    pub message: String,
+}
+
+/// Looks at parameters when a pipeline is read; those that a secret is part of
+/// are not known then.
+pub type ParamsCheck = fn(&Attributes) -> Result<(), ParamProblem>;
+
 /// One built-in type or runner.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct CatalogEntry {
     /// What it takes.
     pub params: ParamSpec,
+    /// What a `put` to a resource of this type takes.
+    pub put: ParamSpec,
+    /// Looks at the values of its parameters.
+    pub check: Option<ParamsCheck>,
     /// Its definition in HCL, where it has one; it holds one block of its kind.
     pub definition: Option<&'static str>,
     /// Whether this program can run it. A name that is known but not
@@ -79,7 +112,7 @@ impl CatalogKind {
 }
 
 /// Everything that is built in.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
     entries: BTreeMap<CatalogKind, BTreeMap<String, CatalogEntry>>,
 }
@@ -99,26 +132,28 @@ impl Catalog {
     /// the parameters that each tells of itself.
     #[must_use]
     pub fn with_types(mut self, types: &Types) -> Self {
-        let mut add = |kind, name: &str, params: &dyn Fn() -> ParamSpec| {
+        let mut add = |kind, name: &str, params: &dyn Fn() -> (ParamSpec, ParamSpec)| {
             if self.get(kind, name).is_none() {
-                let entry = CatalogEntry { params: params(), definition: None, available: true };
+                let (params, put) = params();
+                let entry =
+                    CatalogEntry { params, put, available: true, ..CatalogEntry::default() };
                 self.insert(kind, name, entry);
             }
         };
         for (name, it) in &types.runners {
-            add(CatalogKind::RunnerType, name, &|| it.params());
+            add(CatalogKind::RunnerType, name, &|| (it.params(), ParamSpec::any()));
         }
         for (name, it) in &types.resource_types {
-            add(CatalogKind::ResourceType, name, &|| it.params());
+            add(CatalogKind::ResourceType, name, &|| (it.params(), it.put_params()));
         }
         for (name, it) in &types.service_types {
-            add(CatalogKind::ServiceType, name, &|| it.params());
+            add(CatalogKind::ServiceType, name, &|| (it.params(), ParamSpec::any()));
         }
         for (name, it) in &types.secret_types {
-            add(CatalogKind::SecretType, name, &|| it.params());
+            add(CatalogKind::SecretType, name, &|| (it.params(), ParamSpec::any()));
         }
         for (name, it) in &types.notification_types {
-            add(CatalogKind::NotificationType, name, &|| it.params());
+            add(CatalogKind::NotificationType, name, &|| (it.params(), ParamSpec::any()));
         }
         self
     }

@@ -83,7 +83,7 @@ impl fmt::Display for BuildName {
     }
 }
 
-/// The lower-case slug of `text`: letters and digits stay, every run of
+/// The lower-case slug of `text`: ASCII letters and digits stay, every run of
 /// anything else becomes one `-`, none stands at an end.
 ///
 /// ```
@@ -91,9 +91,9 @@ impl fmt::Display for BuildName {
 /// ```
 pub fn slug(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if c.is_alphanumeric() {
-            out.push(c);
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() {
+            out.push(c.to_ascii_lowercase());
         } else if !out.is_empty() && !out.ends_with('-') {
             out.push('-');
         }

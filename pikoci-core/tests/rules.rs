@@ -331,7 +331,7 @@ variable \"env\" {
     assert_eq!(value("env"), "from the environment");
     assert_eq!(
         with_vars(text, &[("count", "many")]).unwrap_err(),
-        ["the variable `count` is a number, and --var gives a string"]
+        ["the variable `count` is a number, and --var gives `many`"]
     );
 }
 
@@ -444,7 +444,7 @@ fn several_files_are_one_pipeline() {
         .iter()
         .map(|it| format!("{} {}", outcome.sources.location(it.span), it.code))
         .collect();
-    assert_eq!(places, ["b.hcl:4:5 duplicate-job"]);
+    assert_eq!(places, ["b.hcl:4:1 empty-job", "b.hcl:4:5 duplicate-job"]);
 }
 
 #[test]

@@ -46,7 +46,8 @@ pub(super) fn instances(
                 )
                 .other(fields.value_span("for_each"), "`for_each` is here"),
             );
-            Instances::Bad
+            // Without any, nothing else that is wrong with the job would be told.
+            Instances::One
         }
         (Some(_), None) => {
             let span = fields.value_span("for_each");

@@ -7,7 +7,7 @@ use super::eval::Scope;
 use super::fields::{Fields, Node, article, with_suggestion};
 use super::instances::{Instances, instances};
 use super::reader::Reader;
-use super::resources::tags;
+use super::resources::{params, tags};
 use super::source::Span;
 use super::syntax::layout::TEMPLATE_IN_LABEL;
 use super::type_decls::TypeDecls;
@@ -15,6 +15,7 @@ use super::variables::{convert, type_name};
 use crate::catalog::CatalogKind;
 use crate::condition::Condition;
 use crate::name::{StepId, slug};
+use crate::params::Attributes;
 use crate::pipeline::{
     Approval, Branch, CommandBlock, Get, Hook, HookBody, Hooks, Instance, Job, JobInput,
     Notification, Notify, Put, Resource, Retention, Service, Step, StepKind, Task, VariableType,
@@ -89,11 +90,15 @@ pub(super) fn jobs(
                 } else {
                     diagnostic.other(*first, "the name is taken here")
                 });
-                return;
             }
-            seen.insert(full.clone(), span);
+            // Read in any case, for what else may be wrong with it.
+            let fresh = !seen.contains_key(&full);
+            seen.entry(full.clone()).or_insert(span);
             let mut context = JobReader { reader, known: *known, gets: BTreeMap::new() };
             let job = context.job(*node, scope, full, job);
+            if !fresh {
+                return;
+            }
             out.push(ReadJob { job, name_span: span, gets: context.gets });
         };
         match instances(reader, *node, scope, name) {
@@ -125,6 +130,19 @@ enum Place {
     Sequence,
     Parallel,
     Hook,
+}
+
+/// The parameters of a step, written as its attributes or in a `params` block;
+/// and where each stands.
+fn step_params<'b>(fields: &Fields<'_, 'b>) -> (Attributes, Vec<(&'b str, Span)>) {
+    let mut params = fields.object("params");
+    let mut given = Vec::new();
+    if let Some(node) = fields.block("params") {
+        given = Fields::new(fields.reader, node, fields.scope).given();
+    }
+    given.extend(fields.given());
+    params.extend(fields.rest());
+    (params, given)
 }
 
 impl JobReader<'_, '_> {
@@ -425,13 +443,13 @@ impl JobReader<'_, '_> {
 
     fn get(&mut self, node: Node<'_>, fields: &Fields<'_, '_>, id: &StepId) -> Option<StepKind> {
         let labels = self.reader.labels(node, ["TYPE", "NAME"]);
-        let get = Get {
+        let mut get = Get {
             kind: labels.map_or_else(String::new, |[(kind, _), _]| kind.to_owned()),
             name: labels.map_or_else(String::new, |[_, (name, _)]| name.to_owned()),
             trigger: fields.flag("trigger").unwrap_or(false),
             passed: fields.texts("passed"),
             version: self.version(fields),
-            params: fields.object("params"),
+            params: Attributes::new(),
             paths: fields.texts("paths"),
             ignore_paths: fields.texts("ignore_paths"),
         };
@@ -439,16 +457,10 @@ impl JobReader<'_, '_> {
         let passed = get.passed.iter();
         let passed = passed.map(|name| (name.clone(), fields.item_span("passed", name)));
         self.gets.insert(id.clone(), (fields.header(), passed.collect()));
-        if self.resource(kind, kind_span, name, name_span) {
-            let given =
-                get.params.keys().map(|key| (key.as_str(), fields.value_span("params"))).collect();
-            self.known.types.check_params(
-                CatalogKind::ResourceType,
-                kind,
-                given,
-                fields.header(),
-                false,
-            );
+        let found = self.resource(kind, kind_span, name, name_span);
+        let types = self.known.types;
+        get.params = params(fields, types, CatalogKind::ResourceType, kind, found, false);
+        if found {
             if !self.known.types.resource_type_has(kind, "check") {
                 self.no_command(fields.header(), kind, "check", "got");
             }
@@ -559,13 +571,14 @@ impl JobReader<'_, '_> {
 
     fn put(&self, node: Node<'_>, fields: &Fields<'_, '_>) -> Option<StepKind> {
         let labels = self.reader.labels(node, ["TYPE", "NAME"]);
-        let mut params = fields.object("params");
-        params.extend(fields.rest());
+        let (params, given) = step_params(fields);
         let [(kind, kind_span), (name, name_span)] = labels?;
-        if self.resource(kind, kind_span, name, name_span)
-            && !self.known.types.resource_type_has(kind, "push")
-        {
-            self.no_command(fields.header(), kind, "push", "put");
+        if self.resource(kind, kind_span, name, name_span) {
+            if self.known.types.resource_type_has(kind, "push") {
+                self.known.types.check_put(kind, given, fields.header());
+            } else {
+                self.no_command(fields.header(), kind, "push", "put");
+            }
         }
         Some(StepKind::Put(Put { kind: kind.to_owned(), name: name.to_owned(), params }))
     }
@@ -591,14 +604,13 @@ impl JobReader<'_, '_> {
             Place::Job | Place::Sequence => {}
         }
         let label = self.reader.labels(node, ["TYPE"]);
-        let mut params = fields.object("params");
-        params.extend(fields.rest());
+        let (params, given) = step_params(fields);
         let [(kind, span)] = label?;
         if self.known.types.require(CatalogKind::ServiceType, kind, span) {
             self.known.types.check_params(
                 CatalogKind::ServiceType,
                 kind,
-                fields.given(),
+                given,
                 fields.header(),
                 true,
             );
@@ -608,8 +620,7 @@ impl JobReader<'_, '_> {
 
     fn notify(&self, node: Node<'_>, fields: &Fields<'_, '_>) -> Option<StepKind> {
         let labels = self.reader.labels(node, ["TYPE", "NAME"]);
-        let mut params = fields.object("params");
-        params.extend(fields.rest());
+        let (params, _) = step_params(fields);
         let [(kind, kind_span), (name, name_span)] = labels?;
         let known = self.known.notifications;
         if !known.iter().any(|it| it.kind == kind && it.name == name)

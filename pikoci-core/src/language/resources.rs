@@ -40,13 +40,15 @@ fn duplicate(
     false
 }
 
-/// The `params` of an instance of a type, checked against the type where that was found.
-fn params(
+/// The `params` of an instance of a type, checked against the type where that
+/// was found; `whole` also checks that none is missing.
+pub(super) fn params(
     fields: &Fields<'_, '_>,
     types: &TypeDecls<'_>,
     kind: CatalogKind,
     name: &str,
     found: bool,
+    whole: bool,
 ) -> Attributes {
     let node = fields.block("params");
     let params = fields.object("params");
@@ -60,7 +62,8 @@ fn params(
             Some(inner) => inner.given(),
             None => params.keys().map(|key| (key.as_str(), span(key))).collect(),
         };
-        types.check_params(kind, name, given, fields.header(), true);
+        types.check_params(kind, name, given, fields.header(), whole);
+        types.check_values(kind, name, &params, &span);
     }
     params
 }
@@ -85,7 +88,7 @@ pub(super) fn resources(
             continue;
         }
         let found = types.require(CatalogKind::ResourceType, kind, kind_span);
-        let params = params(&fields, types, CatalogKind::ResourceType, kind, found);
+        let params = params(&fields, types, CatalogKind::ResourceType, kind, found, true);
         let check_interval =
             fields.text("check_interval").unwrap_or_else(|| DEFAULT_CHECK_INTERVAL.into());
         if let Err(error) = Schedule::parse(&check_interval) {
@@ -178,7 +181,7 @@ pub(super) fn notifications(
             continue;
         }
         let found = types.require(CatalogKind::NotificationType, kind, kind_span);
-        let params = params(&fields, types, CatalogKind::NotificationType, kind, found);
+        let params = params(&fields, types, CatalogKind::NotificationType, kind, found, true);
         let mut on = Vec::new();
         for word in fields.texts("on") {
             match ON.iter().find(|(name, _)| *name == word) {

@@ -11,7 +11,8 @@ use super::fields::{Fields, Node, with_suggestion};
 use super::reader::Reader;
 use super::source::Span;
 use super::suggest::{closest, name_list};
-use crate::catalog::{CatalogKind, ParamSpec};
+use crate::catalog::{CatalogEntry, CatalogKind, ParamSpec};
+use crate::params::Attributes;
 use crate::pipeline::{
     CommandBlock, NotificationTypeDecl, Pipeline, ReadyCheck, ResourceTypeDecl, RunnerTypeDecl,
     SecretTypeDecl, ServiceTypeDecl, TypeOrigin,
@@ -309,6 +310,7 @@ impl<'r> TypeDecls<'r> {
             self.reader.report(diagnostic);
             return None;
         };
+        self.warn_unavailable(kind, name, span);
         match entry.definition {
             Some(text) => self.definition(kind, &format!("pikoci://{name}"), text, name, scope),
             None => {
@@ -456,6 +458,19 @@ impl<'r> TypeDecls<'r> {
         Some(CommandBlock { runner: runner.to_owned(), params, location: fields.location() })
     }
 
+    fn warn_unavailable(&self, kind: CatalogKind, name: &str, span: Span) {
+        if self.reader.options.catalog.get(kind, name).is_some_and(|entry| !entry.available) {
+            self.reader.report(
+                Diagnostic::warning(
+                    "not-available",
+                    span,
+                    format!("`pikoci://{name}` is not in this version yet: what uses it errors when it runs"),
+                )
+                .help(format!("until then, declare a {} of your own", kind.block())),
+            );
+        }
+    }
+
     /// Whether there is a type of that name, declared or built in; reports it when not.
     pub(super) fn require(&self, kind: CatalogKind, name: &str, span: Span) -> bool {
         let key = (kind, name.to_owned());
@@ -464,6 +479,7 @@ impl<'r> TypeDecls<'r> {
         }
         let catalog = self.reader.options.catalog;
         if let Some(entry) = catalog.get(kind, name) {
+            self.warn_unavailable(kind, name, span);
             if entry.definition.is_some()
                 && let Some(mut decl) = self.built_in(kind, name, span, &Scope::empty())
             {
@@ -504,27 +520,27 @@ impl<'r> TypeDecls<'r> {
         false
     }
 
-    fn spec(&self, kind: CatalogKind, name: &str) -> Option<ParamSpec> {
+    /// The catalog's entry behind a type, unless the pipeline has commands of its own for it.
+    fn entry(&self, kind: CatalogKind, name: &str) -> Option<&'r CatalogEntry> {
         let catalog = self.reader.options.catalog;
         let mut decls = self.decls.borrow_mut();
         let Some((decl, _)) = decls.get_mut(&(kind, name.to_owned())) else {
-            return catalog.get(kind, name).map(|entry| entry.params.clone());
+            return catalog.get(kind, name);
         };
-        if let Some(built_in) = decl.origin().built_in.clone() {
-            return catalog.get(kind, &built_in).map(|entry| entry.params.clone());
-        }
-        let from_catalog = decl
-            .origin()
-            .source
-            .as_deref()
-            .and_then(|source| source.strip_prefix("pikoci://"))
-            .and_then(|name| catalog.get(kind, name));
-        if let Some(entry) = from_catalog {
+        let origin = decl.origin();
+        let source = origin.source.as_deref().and_then(|source| source.strip_prefix("pikoci://"));
+        catalog.get(kind, origin.built_in.as_deref().or(source)?)
+    }
+
+    fn spec(&self, kind: CatalogKind, name: &str) -> Option<ParamSpec> {
+        if let Some(entry) = self.entry(kind, name) {
             return Some(entry.params.clone());
         }
+        let decls = self.decls.borrow();
+        let (decl, _) = decls.get(&(kind, name.to_owned()))?;
         // What a runner_type's own attributes refer to is not known to be complete:
         // without `params`, anything goes.
-        Some(ParamSpec { accepted: decl.params().cloned(), required: Vec::new() })
+        Some(ParamSpec { accepted: decl.params().cloned(), ..ParamSpec::default() })
     }
 
     /// Reports parameters that a type does not know, and (`whole`) those that are missing.
@@ -541,6 +557,45 @@ impl<'r> TypeDecls<'r> {
             CatalogKind::RunnerType => "runner",
             other => other.block(),
         };
+        self.check_against(&spec, &format!("the {what} `{name}`"), given, header, whole);
+    }
+
+    /// The same for what a `put` pushes to a resource of a type.
+    pub(super) fn check_put(&self, name: &str, given: Vec<(&str, Span)>, header: Span) {
+        if let Some(entry) = self.entry(CatalogKind::ResourceType, name) {
+            let what = format!("a `put` to a resource of type `{name}`");
+            self.check_against(&entry.put, &what, given, header, true);
+        }
+    }
+
+    /// Reports values that a type knows to be wrong.
+    pub(super) fn check_values(
+        &self,
+        kind: CatalogKind,
+        name: &str,
+        values: &Attributes,
+        span: &dyn Fn(&str) -> Span,
+    ) {
+        let known = values.iter().filter(|(_, value)| !value.is_deferred());
+        let known = known.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let check = self.entry(kind, name).and_then(|entry| entry.check);
+        if let Some(Err(problem)) = check.map(|check| check(&known)) {
+            self.reader.report(Diagnostic::error(
+                "invalid-value",
+                span(&problem.param),
+                problem.message,
+            ));
+        }
+    }
+
+    fn check_against(
+        &self,
+        spec: &ParamSpec,
+        what: &str,
+        given: Vec<(&str, Span)>,
+        header: Span,
+        whole: bool,
+    ) {
         let mut meant: Vec<&str> = Vec::new();
         if let Some(accepted) = &spec.accepted {
             for (param, span) in &given {
@@ -550,7 +605,7 @@ impl<'r> TypeDecls<'r> {
                         Diagnostic::error(
                             "unknown-parameter",
                             *span,
-                            format!("the {what} `{name}` has no parameter `{param}`"),
+                            format!("{what} has no parameter `{param}`"),
                         ),
                         *span,
                         param,
@@ -568,10 +623,31 @@ impl<'r> TypeDecls<'r> {
                     Diagnostic::error(
                         "missing-parameter",
                         header,
-                        format!("the {what} `{name}` needs the parameter `{required}`"),
+                        format!("{what} needs the parameter `{required}`"),
                     )
                     .help(format!("add `{required} = …`")),
                 );
+            }
+        }
+        for group in spec.exactly_one.iter().filter(|_| whole) {
+            let names = name_list(group.iter().map(String::as_str), group.len());
+            let mut found = given.iter().filter(|(param, _)| group.iter().any(|it| it == param));
+            let meant = group.iter().any(|name| meant.contains(&name.as_str()));
+            match (found.next(), found.next()) {
+                (None, _) if !meant => self.reader.report(Diagnostic::error(
+                    "missing-parameter",
+                    header,
+                    format!("{what} needs one of the parameters {names}"),
+                )),
+                (Some((_, first)), Some((_, second))) => self.reader.report(
+                    Diagnostic::error(
+                        "too-many-parameters",
+                        *second,
+                        format!("{what} takes only one of the parameters {names}"),
+                    )
+                    .other(*first, "one is here"),
+                ),
+                _ => {}
             }
         }
     }

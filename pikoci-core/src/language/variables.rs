@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hcl_edit::Span as _;
-use hcl_edit::expr::Expression;
+use hcl_edit::expr::{Expression, Traversal};
+use hcl_edit::visit::Visit;
 
 use super::diagnostic::Diagnostic;
 use super::eval::{Binding, Scope};
@@ -74,9 +75,10 @@ fn binding(reader: &Reader<'_>, node: Node<'_>, name: &str, scope: &Scope<'_>) -
     if let Some((origin, value)) = given {
         return convert(&value, kind).map_or_else(
             || {
-                let (wanted, given) = (article(type_name(kind)), article(value.kind()));
+                let wanted = article(type_name(kind));
+                let given = value.to_text().unwrap_or_default();
                 let message =
-                    format!("the variable `{name}` is {wanted}, and {origin} gives {given}");
+                    format!("the variable `{name}` is {wanted}, and {origin} gives `{given}`");
                 let diagnostic = Diagnostic::error("wrong-type", fields.header(), message);
                 reader.report(diagnostic.label("declared here"));
                 Binding::Failed
@@ -88,6 +90,17 @@ fn binding(reader: &Reader<'_>, node: Node<'_>, name: &str, scope: &Scope<'_>) -
         return Binding::Secret;
     }
     if fields.attribute("default").is_some() {
+        if let Some(span) = fields.attribute("default").and_then(|it| uses_variable(&it.value)) {
+            reader.report(
+                Diagnostic::error(
+                    "variable-in-default",
+                    Span::new(node.file, span),
+                    "the default of a variable cannot use other variables",
+                )
+                .help("put the values together where they are used"),
+            );
+            return Binding::Failed;
+        }
         let Some(value) = fields
             .attribute("default")
             .and_then(|attribute| reader.evaluate(node.file, &attribute.value, scope))
@@ -325,4 +338,20 @@ pub(super) fn convert(value: &Value, kind: VariableType) -> Option<Value> {
         (VariableType::Bool, value) => to_bool(value).map(Value::Bool),
         _ => None,
     }
+}
+
+/// Where an expression names `var`, if it does.
+fn uses_variable(expression: &Expression) -> Option<std::ops::Range<usize>> {
+    struct Finder(Option<std::ops::Range<usize>>);
+    impl Visit for Finder {
+        fn visit_traversal(&mut self, traversal: &Traversal) {
+            if traversal.expr.as_variable().is_some_and(|name| name.as_str() == "var") {
+                self.0 = self.0.take().or(traversal.span());
+            }
+            hcl_edit::visit::visit_traversal(self, traversal);
+        }
+    }
+    let mut finder = Finder(None);
+    finder.visit_expr(expression);
+    finder.0
 }

@@ -19,6 +19,10 @@ use thiserror::Error;
 /// Most bytes that a step may write to `$PIKOCI_OUTPUT`.
 pub const MAX_EXPORTS_BYTES: usize = 1 << 20;
 
+/// Most bytes that one value may have: it becomes an environment variable, and
+/// Linux takes none of 128 KiB or more, its name included.
+pub const MAX_VALUE_BYTES: usize = 127 << 10;
+
 /// Why what was written to `$PIKOCI_OUTPUT` cannot be used. The message never
 /// holds a value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -45,6 +49,14 @@ pub enum ExportsError {
     )]
     BadKey {
         /// The line, from 1.
+        line: usize,
+    },
+    /// A value is longer than [`MAX_VALUE_BYTES`].
+    #[error(
+        "the value that begins in line {line} of `$PIKOCI_OUTPUT` is longer than 127 KiB and could be passed to no step: write it to a file instead"
+    )]
+    ValueTooLarge {
+        /// The line of the key, from 1.
         line: usize,
     },
     /// The line that ends a value never comes.
@@ -110,6 +122,9 @@ pub fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, ExportsError> {
         {
             return Err(ExportsError::BadKey { line });
         }
+        if value.len() > MAX_VALUE_BYTES {
+            return Err(ExportsError::ValueTooLarge { line });
+        }
         out.insert(key.to_owned(), value);
     }
     Ok(out)
@@ -159,6 +174,8 @@ mod tests {
         }
         assert_eq!(parse(&vec![b'\n'; MAX_EXPORTS_BYTES + 1]), Err(ExportsError::TooLarge));
         assert_eq!(parse(&vec![b'\n'; MAX_EXPORTS_BYTES]), Ok(BTreeMap::new()));
+        let long = format!("a=1\nb={}\n", "x".repeat(MAX_VALUE_BYTES + 1));
+        assert_eq!(parse(long.as_bytes()), Err(ExportsError::ValueTooLarge { line: 2 }));
     }
 
     proptest! {

@@ -85,6 +85,7 @@ pub fn catalog() -> Catalog {
                 Behind::Code | Behind::Nothing => None,
             },
             available: *behind != Behind::Nothing,
+            ..CatalogEntry::default()
         };
         catalog.insert(*kind, *name, entry);
     }

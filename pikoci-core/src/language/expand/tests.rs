@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::*;
-use crate::catalog::{Catalog, CatalogEntry, CatalogKind, ParamSpec};
+use crate::catalog::{Catalog, CatalogEntry, CatalogKind};
 use crate::language::{NoSources, ReadOptions, read};
 use crate::value::Deferred;
 
@@ -19,7 +19,7 @@ fn catalog() -> Catalog {
         (CatalogKind::ServiceType, "redis"),
         (CatalogKind::NotificationType, "slack"),
     ] {
-        let entry = CatalogEntry { params: ParamSpec::any(), definition: None, available: true };
+        let entry = CatalogEntry { available: true, ..CatalogEntry::default() };
         catalog.insert(kind, name, entry);
     }
     catalog
