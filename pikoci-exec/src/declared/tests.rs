@@ -236,7 +236,7 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     };
     let decl = ResourceTypeDecl {
         pull: Some(exec),
-        check: Some(shell("true")),
+        push: Some(shell("true")),
         runner: Some(instead),
         ..ResourceTypeDecl::default()
     };
@@ -247,8 +247,8 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     it.pull(&mut bench.step(), &params(&[]), &refs(&["a"])[0]).await.unwrap();
     assert_eq!(bench.io.text(), r#"sweet|e|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
     // What was a `cmd` stays one.
-    let mut bench = Bench::new("check x");
-    let _ = it.check(&mut bench.step(), &params(&[]), None).await;
+    let mut bench = Bench::new("put x");
+    it.push(&mut bench.step(), &params(&[]), &params(&[])).await.unwrap();
     assert_eq!(bench.io.text(), "sweet||true");
 }
 
@@ -297,7 +297,7 @@ fn declared_types_go_over_built_in_ones_and_may_stand_for_them() {
     let decl = |origin| ResourceTypeDecl { origin, ..Default::default() };
     let pipeline = Pipeline {
         resource_types: BTreeMap::from([
-            ("git".to_owned(), decl(TypeOrigin::default())),
+            ("fs".to_owned(), decl(TypeOrigin::default())),
             ("clock".to_owned(), decl(built_in("cron"))),
         ]),
         ..Pipeline::default()
@@ -305,11 +305,39 @@ fn declared_types_go_over_built_in_ones_and_may_stand_for_them() {
     let base = crate::defaults();
     let types = types_for(&pipeline, &base).unwrap();
     assert!(Arc::ptr_eq(&types.resource_types["clock"], &base.resource_types["cron"]));
-    assert!(!Arc::ptr_eq(&types.resource_types["git"], &base.resource_types["git"]));
+    assert!(!Arc::ptr_eq(&types.resource_types["fs"], &base.resource_types["fs"]));
     let pipeline = Pipeline {
         resource_types: BTreeMap::from([("x".to_owned(), decl(built_in("x")))]),
         ..Pipeline::default()
     };
     let error = types_for(&pipeline, &base).unwrap_err();
     assert!(error.to_string().ends_with("`pikoci://x` is not in this program"), "{error}");
+}
+
+#[test]
+fn a_type_of_the_language_that_the_pipeline_does_not_hold_is_told() {
+    let text = "resource \"git\" \"app\" { params { url = \"x\" } }";
+    let mut pipeline = crate::test_support::pipeline(text);
+    let base = crate::defaults();
+    assert!(types_for(&pipeline, &base).unwrap().resource_types.contains_key("git"));
+    pipeline.resource_types.clear();
+    let error = types_for(&pipeline, &base).unwrap_err().to_string();
+    assert!(error.starts_with("pipeline.hcl:1:1: resource type `git` is defined in"), "{error}");
+}
+
+#[tokio::test]
+async fn a_declared_runner_sees_what_the_base_lets_commands_see() {
+    let text = r#"runner_type "own" { run { path = "/usr/bin/env" } }"#;
+    let pipeline = crate::test_support::pipeline(text);
+    for (policy, sees_path) in
+        [(EnvironmentPolicy::default(), true), (EnvironmentPolicy::nothing(), false)]
+    {
+        let clock = Arc::new(pikoci_core::clock::SystemClock::new());
+        let base = crate::defaults_with(clock, Arc::new(policy));
+        let types = types_for(&pipeline, &base).unwrap();
+        let mut bench = Bench::new("task t");
+        types.runners["own"].run(&mut bench.step(), &params(&[])).await.unwrap();
+        let shown = bench.io.text();
+        assert_eq!(shown.lines().any(|it| it.starts_with("PATH=")), sees_path, "{shown}");
+    }
 }
