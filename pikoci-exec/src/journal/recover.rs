@@ -10,9 +10,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pikoci_core::context::{BuildContext, Environment, StepContext, StepRun};
 use pikoci_core::event::OutputStream;
+use pikoci_core::mask::Masker;
 use pikoci_core::name::{BuildId, StepId};
 use pikoci_core::pipeline::Location;
-use pikoci_core::plan::resolve;
+use pikoci_core::plan::Secrets;
 use pikoci_core::traits::ServiceRecord;
 use pikoci_core::{Pipeline, StepIo, Types};
 use rustix::fs::{FlockOperation, flock};
@@ -166,15 +167,17 @@ async fn stop(
     }
     let cancel = CancellationToken::new();
     let mut io = Quiet;
-    let mut step = StepRun { context: &context, io: &mut io, cancel: &cancel };
+    // Secrets are not in the journal: they are fetched anew.
+    let masker = Masker::new();
+    let secrets = Secrets::new(pipeline, types, &masker);
+    let mut step = StepRun::new(&context, &mut io, &cancel).with_secrets(&secrets);
     let work = async {
-        // Secrets are not in the journal: they are fetched anew.
-        let params = resolve(pipeline, types, &record.params, &mut step).await?;
+        let params = secrets.expanded(&record.params, &mut step).await?;
         service.stop(&mut step, &params).await
     };
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        ended = &mut work => ended.map_err(|error| error.to_string()),
+        ended = &mut work => ended.map_err(|error| masker.redact(&error.message).into_owned()),
         () = tokio::time::sleep(STOP_TIMEOUT) => {
             cancel.cancel();
             let _ = work.await;
@@ -183,7 +186,7 @@ async fn stop(
     }
 }
 
-/// Drops what a stop prints: nothing masks secrets here.
+/// Drops what a stop prints: there is no build any more to show it in.
 struct Quiet;
 
 #[async_trait]
