@@ -19,7 +19,7 @@ use pikoci_core::{Pipeline, StepIo, Types};
 use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
-use super::{FORMAT, Line, files};
+use super::{FORMAT, FRESH, Line, files};
 use crate::workspace::remove_tree;
 
 /// How long one service may take to stop.
@@ -87,7 +87,19 @@ fn claim(path: &Path) -> io::Result<Option<(File, Dead)>> {
     if rustix::fs::fstat(&file)?.st_nlink == 0 {
         return Ok(None);
     }
-    Ok(read(&fs::read_to_string(path)?).map(|dead| (file, dead)))
+    // Death may have cut the last line in the middle of a character.
+    let dead = read(&String::from_utf8_lossy(&fs::read(path)?));
+    if dead.is_none() && path.extension().is_some_and(|it| it == FRESH) {
+        // Its build died before anything could be left over.
+        fs::remove_file(path)?;
+    }
+    Ok(dead.map(|dead| (file, dead)))
+}
+
+/// Looks for dead builds as [`recover`] does and counts them.
+#[cfg(test)]
+pub(super) fn sweep_once(directory: &Path) -> usize {
+    files(directory).iter().filter(|path| matches!(claim(path), Ok(Some(_)))).count()
 }
 
 /// What is left to do for a build. Half a line at the end is as good as none:
