@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use super::{JobChoice, JobOutcome, LocalError, LocalResult, LocalRun, SinkFactory};
+use crate::cache::Cache;
 use crate::journal::{FileJournal, recover};
 use crate::workspace::DirWorkspace;
 
@@ -107,7 +108,9 @@ impl Build<'_> {
             },
             url: None,
         };
-        let workspace = DirWorkspace::create(self.root, context.id, options.cache.clone())
+        let cache = options.cache.clone().map(Cache::new);
+        let cache = cache.map(|it| it.with_limit_bytes(options.cache_limit_bytes));
+        let workspace = DirWorkspace::create(self.root, context.id, cache)
             .map_err(|error| LocalError::Workspaces { error })?;
         let workspace = Arc::new(workspace);
         let events = sinks(&context);
@@ -137,6 +140,13 @@ impl Build<'_> {
         let survivors = crate::process::end_build(spec.context.id, options.grace).await;
         if survivors > 0 {
             problems.push(format!("{survivors} of its processes could not be ended"));
+        }
+        if workspace.has_caches() {
+            let workspace = Arc::clone(&workspace);
+            let released = tokio::task::spawn_blocking(move || workspace.release_caches()).await;
+            if let Err(error) = released.unwrap_or_else(|error| Err(error.into())) {
+                problems.push(format!("its caches could not be tidied up: {error}"));
+            }
         }
         let mut kept = None;
         if options.keep {
