@@ -31,7 +31,7 @@ pub mod types;
 pub mod value;
 pub mod version;
 
-pub use context::{BuildContext, StepContext, StepRun};
+pub use context::{BuildContext, Resolve, StepContext, StepRun};
 pub use event::{Event, EventKind};
 pub use params::Params;
 pub use pipeline::Pipeline;

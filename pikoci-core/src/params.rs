@@ -54,6 +54,11 @@ impl Params {
         self.0.insert(name.into(), value.into());
     }
 
+    /// Takes a parameter out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// All parameters, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

@@ -6,6 +6,7 @@
 //! Unless a method says otherwise, dropping its future is not a way to stop
 //! it: fire the token and await the end.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -92,8 +93,10 @@ impl TypeError {
 }
 
 /// Where a command runs: on this machine, in a container, elsewhere.
+///
+/// That it is [`Any`] lets those who know a runner's type ask it for more.
 #[async_trait]
-pub trait Runner: fmt::Debug + Send + Sync + 'static {
+pub trait Runner: Any + fmt::Debug + Send + Sync {
     /// The parameters a `run` block may have.
     fn params(&self) -> ParamSpec;
 

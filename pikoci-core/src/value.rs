@@ -152,6 +152,29 @@ impl Value {
         out
     }
 
+    /// This value with `change` applied to every text in it that is known,
+    /// those between secrets included.
+    #[must_use]
+    pub fn map_texts(&self, change: &dyn Fn(&str) -> String) -> Self {
+        let all = |items: &[Self]| items.iter().map(|item| item.map_texts(change)).collect();
+        match self {
+            Self::String(text) => Self::String(change(text)),
+            Self::List(items) => Self::List(all(items)),
+            Self::Set(items) => Self::Set(all(items)),
+            Self::Object(map) => Self::Object(
+                map.iter().map(|(key, item)| (key.clone(), item.map_texts(change))).collect(),
+            ),
+            Self::Deferred(deferred) => Self::Deferred(Box::new(match deferred.as_ref() {
+                Deferred::Template(parts) => Deferred::Template(all(parts)),
+                Deferred::Call { function, arguments } => {
+                    Deferred::Call { function: function.clone(), arguments: all(arguments) }
+                }
+                secret @ Deferred::Secret { .. } => secret.clone(),
+            })),
+            Self::Null | Self::Bool(_) | Self::Number(_) => self.clone(),
+        }
+    }
+
     /// What kind of value this is, as messages call it: `string`, `list`, `a secret`…
     pub fn kind(&self) -> &'static str {
         match self {

@@ -284,6 +284,27 @@ job "a" {
     assert_eq!(serde_json::from_str::<Pipeline>(&json).unwrap(), pipeline);
 }
 
+#[test]
+fn a_secret_type_whose_command_needs_its_own_secret_is_a_circle() {
+    let text = r#"
+variable "token" {
+  secret "own" { path = "x" }
+}
+secret_type "own" {
+  get "shell" { cmd = "curl -H 'Authorization: ${var.token}' example.com" }
+}
+job "a" {
+  task "t" {
+    run "shell" { cmd = "true" }
+    env = { TOKEN = var.token }
+  }
+}
+"#;
+    let outcome = common::read_text(text);
+    let codes: Vec<_> = outcome.diagnostics.iter().map(|it| it.code).collect();
+    assert_eq!(codes, ["secret-cycle"], "{:?}", outcome.diagnostics);
+}
+
 fn with_vars(text: &str, vars: &[(&str, &str)]) -> Result<Pipeline, Vec<String>> {
     let catalog = common::catalog();
     let options = ReadOptions {

@@ -52,6 +52,7 @@
 //! ```
 
 pub mod builtin;
+pub mod cache;
 pub mod declared;
 mod files;
 pub mod journal;
@@ -65,6 +66,7 @@ mod test_support;
 pub mod workspace;
 
 pub use builtin::{catalog, defaults, defaults_with};
+pub use cache::Cache;
 pub use declared::{TypesError, types_for};
 pub use journal::FileJournal;
 pub use local::LocalRun;

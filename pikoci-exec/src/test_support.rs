@@ -54,7 +54,7 @@ impl Bench {
 
     /// The step at work.
     pub(crate) fn step(&mut self) -> StepRun<'_> {
-        StepRun { context: &self.context, io: &mut self.io, cancel: &self.cancel }
+        StepRun::new(&self.context, &mut self.io, &self.cancel)
     }
 }
 

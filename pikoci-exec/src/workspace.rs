@@ -1,34 +1,39 @@
 //! Workspaces: a directory of its own for every build, removed at its end.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use pikoci_core::Workspace;
 use pikoci_core::name::{BuildId, StepId};
 
+use crate::cache::{Cache, CacheUse};
 use crate::files;
 
 /// A build's files in a directory.
 ///
 /// The build has `ROOT/BUILD_ID` to itself: `work` in it is the working
 /// directory, `out` holds the files that steps write their `KEY=VALUE` lines
-/// to. Directories that outlive builds are kept below the cache root, one per key.
+/// to. Directories that outlive builds are in a [`Cache`].
 #[derive(Debug)]
 pub struct DirWorkspace {
     directory: PathBuf,
     work: PathBuf,
-    cache: Option<PathBuf>,
+    cache: Option<Cache>,
+    /// The caches that the build has had, each in use until the build ends.
+    used: Mutex<BTreeMap<String, CacheUse>>,
 }
 
 impl DirWorkspace {
     /// Makes the directory for a build below `root`; with `cache`, steps get
-    /// persistent directories below that.
+    /// persistent directories from it.
     ///
     /// # Errors
     /// When it cannot be made; the message names the directory.
-    pub fn create(root: &Path, build: BuildId, cache: Option<PathBuf>) -> io::Result<Self> {
+    pub fn create(root: &Path, build: BuildId, cache: Option<Cache>) -> io::Result<Self> {
         let directory = Self::directory_of(root, build);
         private_dir(root)?;
         // The build's name is in no way secret, but what it holds may be.
@@ -37,7 +42,7 @@ impl DirWorkspace {
         let directory = fs::canonicalize(&directory).map_err(|it| at(&directory, it))?;
         let work = directory.join("work");
         fs::create_dir(&work).map_err(|it| at(&work, it))?;
-        Ok(Self { directory, work, cache })
+        Ok(Self { directory, work, cache, used: Mutex::default() })
     }
 
     /// The directory that [`create`](Self::create) makes for a build.
@@ -77,6 +82,26 @@ impl DirWorkspace {
     /// The directory that holds all of the build's files.
     pub fn path(&self) -> &Path {
         &self.directory
+    }
+
+    /// Gives back the caches that the build has had and removes old ones where
+    /// all together have become too large. To be called once the build has
+    /// ended; without, other processes take its caches for used until this is
+    /// dropped. Looks at every file of the caches it had, at nothing without any.
+    ///
+    /// # Errors
+    /// When the caches cannot be looked at or one cannot be removed.
+    pub fn release_caches(&self) -> io::Result<()> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        match &self.cache {
+            Some(cache) if !used.is_empty() => cache.release(used.into_values()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the build has had a cache since the last release.
+    pub fn has_caches(&self) -> bool {
+        !self.used.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Removes all of the build's files.
@@ -145,9 +170,14 @@ impl Workspace for DirWorkspace {
 
     fn cache_dir(&self, key: &str) -> io::Result<Option<PathBuf>> {
         let Some(cache) = &self.cache else { return Ok(None) };
-        let path = cache.join(file_name(key));
-        private_dir(&path)?;
-        Ok(Some(path))
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(it) = used.get(key) {
+            return Ok(Some(it.directory().to_path_buf()));
+        }
+        let it = cache.take(key)?;
+        let directory = it.directory().to_path_buf();
+        used.insert(key.to_owned(), it);
+        Ok(Some(directory))
     }
 }
 
@@ -192,7 +222,7 @@ fn open_up(root: &Path) {
 }
 
 /// `text` as the name of one file: no two texts share a name.
-fn file_name(text: &str) -> String {
+pub(crate) fn file_name(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -211,7 +241,7 @@ fn file_name(text: &str) -> String {
     if out.is_empty() { "%".into() } else { out }
 }
 
-fn at(path: &Path, error: io::Error) -> io::Error {
+pub(crate) fn at(path: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }
 
@@ -220,7 +250,8 @@ mod tests {
     use super::*;
 
     fn workspace(root: &Path) -> DirWorkspace {
-        DirWorkspace::create(root, BuildId(uuid::Uuid::now_v7()), Some(root.join("cache"))).unwrap()
+        let cache = Cache::new(root.join("cache"));
+        DirWorkspace::create(root, BuildId(uuid::Uuid::now_v7()), Some(cache)).unwrap()
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Step {
         let params: Params =
             params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let mut printed = Printed(Vec::new(), Some(self.cancel.clone()));
-        let mut step = StepRun { context: &context, io: &mut printed, cancel: &self.cancel };
+        let mut step = StepRun::new(&context, &mut printed, &self.cancel);
         let exit = runner.run(&mut step, &params).await;
         // Whatever happened, no private file is left.
         let left: Vec<_> = fs::read_dir(self.dir.path().join("private"))

@@ -205,6 +205,78 @@ fn secrets_do_not_show_in_any_form() {
 }
 
 #[test]
+fn a_type_may_hold_secrets_in_its_own_commands() {
+    let world = World::with(
+        r#"
+        variable "token" {
+          secret "env" { key = "THE_SECRET" }
+        }
+        resource_type "box" {
+          check "shell" { cmd = "test '${var.token}' = \"$(echo correct-)horse/battery+staple\"; echo '[{\"id\":\"1\"}]'" }
+          pull "exec" {
+            path = "sh"
+            args = ["-ec", "echo \"pull: $TOKEN\"; echo \"Authorization: ${var.token}\" | tee header | base64"]
+            env  = { TOKEN = "<${var.token}>" }
+          }
+        }
+        resource_type "seen" {
+          check "shell" { cmd = "echo '[{\"id\":\"1\"}]'" }
+          pull "shell" {
+            cmd = <<-EOT
+              : '${var.token}'
+              tr '\0' ' ' < /proc/$$/cmdline | grep -c horse || echo no argument tells it
+            EOT
+          }
+        }
+        service_type "bell" {
+          start "shell" { cmd = "echo 'start ${var.token}'" }
+          ready_check "shell" { cmd = "test -n '${var.token}'" interval = "10ms" }
+          stop "shell" { cmd = "echo 'stop ${var.token}'" }
+        }
+        runner_type "own" {
+          params = ["cmd"]
+          run {
+            path = "/bin/sh"
+            args = ["-ec", "$cmd"]
+            env  = { OWN = "${upper(var.token)}" }
+          }
+        }
+        notification_type "say" {
+          notify "shell" { cmd = "echo 'notify ${var.token}'" }
+        }
+        notification "say" "team" { on = ["success"] }
+        resource "box" "b" {}
+        resource "seen" "s" {}
+        job "a" {
+          get "box" "b" {}
+          get "seen" "s" {}
+          service "bell" {}
+          task "t" { run "own" { cmd = "echo \"own: $OWN\"; wc -c < header" } }
+        }
+        "#,
+    );
+    for format in ["text", "json"] {
+        let mut command = world.command(&["run", "-p", "pipeline.hcl", "--output", format]);
+        command.env("THE_SECRET", "correct-horse/battery+staple");
+        pikoci_tests::finish(command.spawn().expect("starts"))
+            .expect(0)
+            .says("pull: <***>")
+            .says("no argument tells it")
+            .says("start ***")
+            .says("stop ***")
+            .says("notify ***")
+            .says("own: ***")
+            .says("44")
+            .never_says("correct-horse")
+            .never_says("CORRECT-HORSE")
+            .never_says("battery")
+            .never_says("Y29ycmVjdC1ob3JzZS9iYXR0ZXJ5K3N0YXBsZ");
+    }
+    // A missing one is told by the variable's name.
+    world.pikoci(&["run", "-p", "pipeline.hcl"]).expect(3).says("variable `token`");
+}
+
+#[test]
 fn json_output_is_the_whole_stream_without_gaps() {
     let world = World::with(
         r#"

@@ -670,12 +670,18 @@ impl<'r> TypeDecls<'r> {
         self.check_params(CatalogKind::SecretType, name, given, header, true);
     }
 
-    /// The secret-backed variables in a secret type's own attributes.
+    /// The secret-backed variables in a secret type's own attributes and command.
     pub(super) fn secret_type_variables(&self, name: &str) -> Vec<String> {
         match self.decls.borrow().get(&(CatalogKind::SecretType, name.to_owned())) {
             Some((Decl::Secret(decl), _)) => decl
                 .attributes
                 .values()
+                .chain(
+                    [&decl.get, &decl.runner]
+                        .into_iter()
+                        .flatten()
+                        .flat_map(|it| it.params.values()),
+                )
                 .flat_map(Value::secret_variables)
                 .map(str::to_owned)
                 .collect(),

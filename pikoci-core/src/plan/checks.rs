@@ -12,7 +12,6 @@ use super::leaf::Work;
 use super::outcome::Outcome;
 use super::recorder::Output;
 use super::stop::Stop;
-use crate::context::StepRun;
 use crate::event::StepType;
 use crate::pipeline::{Job, Location};
 use crate::version::Version;
@@ -115,7 +114,7 @@ impl Run<'_> {
         let mut context =
             self.context_of(attempt.id.clone(), attempt.name.to_owned(), attempt.location, scope);
         self.use_cache(resource, &mut context)?;
-        let mut run = StepRun { context: &context, io, cancel: stop.token() };
+        let mut run = self.step_run(&context, io, stop);
         let params =
             self.resolver().expanded(&resource.params, &mut run).await.map_err(Outcome::broken)?;
         kind.check(&mut run, &params, check.from.as_ref()).await.map_err(Outcome::broken)

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::environment::{Scope, set_inputs};
 use super::outcome::{Outcome, shown, step_type};
 use super::recorder::Recorder;
+use super::resolve::Secrets;
 use super::service::Started;
 use super::stop::Stop;
 use super::{BuildResult, BuildSpec, Host};
@@ -28,11 +29,14 @@ pub(super) struct Run<'a> {
     pub(super) spec: &'a BuildSpec,
     pub(super) host: &'a Host,
     pub(super) recorder: Recorder,
+    pub(super) secrets: Secrets<'a>,
     pub(super) context: Arc<BuildContext>,
     /// Every service whose start was called and whose stop was not, in the order started.
     pub(super) services: Mutex<Vec<Arc<Started>>>,
     /// What puts made, in the order made.
     outputs: Mutex<Vec<(String, Version)>>,
+    /// What gets fetched, by the get's name.
+    fetched: Mutex<BTreeMap<String, Version>>,
     /// The version of each get, once all are known.
     inputs: OnceLock<BTreeMap<String, Version>>,
 }
@@ -46,13 +50,16 @@ pub(super) enum AfterFailure {
 
 pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToken) -> BuildResult {
     let started = host.clock.monotonic();
+    let recorder = Recorder::new(Arc::clone(&host.events), Arc::clone(&host.clock));
     let run = Run {
         spec,
         host,
-        recorder: Recorder::new(Arc::clone(&host.events), Arc::clone(&host.clock)),
+        secrets: Secrets::new(&spec.pipeline, &host.types, &recorder.masker),
+        recorder,
         context: Arc::new(spec.context.clone()),
         services: Mutex::default(),
         outputs: Mutex::default(),
+        fetched: Mutex::default(),
         inputs: OnceLock::new(),
     };
     let stop = Stop::root(cancel.clone(), "the build was cancelled");
@@ -86,7 +93,8 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
     })
     .await;
     let outputs = run.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
-    BuildResult { name, status, reason, outputs }
+    let inputs = run.fetched.into_inner().unwrap_or_else(PoisonError::into_inner);
+    BuildResult { name, status, reason, inputs, outputs }
 }
 
 impl Run<'_> {
@@ -101,6 +109,11 @@ impl Run<'_> {
     /// The version that a get takes.
     pub(super) fn input(&self, get: &str) -> Option<&Version> {
         self.inputs.get()?.get(get)
+    }
+
+    pub(super) fn fetched(&self, get: &str, version: &Version) {
+        let mut fetched = self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.insert(get.to_owned(), version.clone());
     }
 
     pub(super) fn made(&self, resource: String, version: Version) {

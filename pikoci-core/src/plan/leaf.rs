@@ -7,7 +7,7 @@ use super::exports::{ExportsError, MAX_EXPORTS_BYTES, parse};
 use super::interpret::{Run, guarded, unwound};
 use super::outcome::Outcome;
 use super::recorder::Output;
-use super::resolve::{Resolver, expand, map_texts};
+use super::resolve::{Resolver, Secrets, expand};
 use super::stop::Stop;
 use crate::context::{StepContext, StepRun};
 use crate::duration::exact;
@@ -18,7 +18,7 @@ use crate::pipeline::{
     CommandBlock, Get, Hook, Location, Notification, Put, Resource, Step, StepKind, Task,
 };
 use crate::status::Status;
-use crate::traits::{Exit, Workspace};
+use crate::traits::{Exit, StepIo, Workspace};
 use crate::value::Value;
 
 /// What a leaf comes to: nothing, or why it did not succeed.
@@ -29,11 +29,12 @@ pub(super) struct Bench<'a, 'b> {
     pub(super) context: StepContext,
     pub(super) io: &'b mut Output<'a>,
     pub(super) stop: &'b Stop,
+    pub(super) secrets: &'b Secrets<'a>,
 }
 
 impl Bench<'_, '_> {
     pub(super) fn step(&mut self) -> StepRun<'_> {
-        StepRun { context: &self.context, io: self.io, cancel: self.stop.token() }
+        StepRun::new(&self.context, self.io, self.stop.token()).with_secrets(self.secrets)
     }
 }
 
@@ -65,7 +66,7 @@ impl<'r> Run<'r> {
     }
 
     pub(super) fn bench<'b>(
-        &self,
+        &'b self,
         id: StepId,
         name: String,
         location: &Location,
@@ -73,7 +74,8 @@ impl<'r> Run<'r> {
         io: &'b mut Output<'r>,
         stop: &'b Stop,
     ) -> Bench<'r, 'b> {
-        Bench { context: self.context_of(id, name, location, scope), io, stop }
+        let context = self.context_of(id, name, location, scope);
+        Bench { context, io, stop, secrets: &self.secrets }
     }
 
     pub(super) fn context_of(
@@ -96,8 +98,17 @@ impl<'r> Run<'r> {
         }
     }
 
+    pub(super) fn step_run<'b>(
+        &'b self,
+        context: &'b StepContext,
+        io: &'b mut dyn StepIo,
+        stop: &'b Stop,
+    ) -> StepRun<'b> {
+        StepRun::new(context, io, stop.token()).with_secrets(&self.secrets)
+    }
+
     pub(super) fn resolver(&self) -> Resolver<'_> {
-        Resolver::new(&self.spec.pipeline, &self.host.types, &self.recorder.masker)
+        self.secrets.resolver()
     }
 
     /// One attempt of a get, task, put or notify.
@@ -199,6 +210,7 @@ impl<'r> Run<'r> {
             metadata: self.recorder.mask_map(&metadata),
         })
         .await;
+        self.fetched(&get.name, version);
         scope.set_version(&get.name, version);
         Ok(())
     }
@@ -244,7 +256,7 @@ impl<'r> Run<'r> {
         }
         if let Some(message) = says.get_mut("message") {
             // Before names are expanded: the newlines are the author's.
-            *message = map_texts(message, &|text| text.replace("\\n", "\n"));
+            *message = message.map_texts(&|text| text.replace("\\n", "\n"));
         }
         if let Some(status) = bench.context.env.0.get("BUILD_STATUS") {
             says.entry("status".into()).or_insert_with(|| Value::from(status.as_str()));

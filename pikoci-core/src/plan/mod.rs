@@ -118,6 +118,10 @@ pub struct BuildResult {
     pub status: Status,
     /// Why, when it did not succeed.
     pub reason: Option<String>,
+    /// The versions its gets fetched, by the get's name; a get that did not
+    /// run or did not succeed has none here. Like `outputs` these are the true
+    /// versions, where events show secrets masked.
+    pub inputs: BTreeMap<String, Version>,
     /// The versions its puts made, by `type.name` of the resource, in the order made.
     pub outputs: Vec<(String, Version)>,
 }
@@ -135,4 +139,4 @@ pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken)
 
 pub use exports::{ExportsError, MAX_EXPORTS_BYTES, parse as parse_exports};
 pub use leaf::cache_key;
-pub use resolve::{expand, resolve};
+pub use resolve::{Secrets, expand};

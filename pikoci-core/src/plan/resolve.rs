@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use crate::context::StepRun;
+use crate::context::{Resolve, StepRun};
 use crate::language::eval::force_expanding;
 use crate::language::functions::{Budget, Context};
 use crate::mask::Masker;
@@ -57,28 +58,6 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// `value` with `change` applied to every text in it that is known, those
-/// between secrets included.
-pub(super) fn map_texts(value: &Value, change: &dyn Fn(&str) -> String) -> Value {
-    let all = |items: &[Value]| items.iter().map(|item| map_texts(item, change)).collect();
-    match value {
-        Value::String(text) => Value::String(change(text)),
-        Value::List(items) => Value::List(all(items)),
-        Value::Set(items) => Value::Set(all(items)),
-        Value::Object(map) => Value::Object(
-            map.iter().map(|(key, item)| (key.clone(), map_texts(item, change))).collect(),
-        ),
-        Value::Deferred(deferred) => Value::Deferred(Box::new(match deferred.as_ref() {
-            Deferred::Template(parts) => Deferred::Template(all(parts)),
-            Deferred::Call { function, arguments } => {
-                Deferred::Call { function: function.clone(), arguments: all(arguments) }
-            }
-            secret @ Deferred::Secret { .. } => secret.clone(),
-        })),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
-    }
-}
-
 /// Whether a function is applied to a secret somewhere in `value`.
 fn has_call(value: &Value) -> bool {
     match value {
@@ -103,41 +82,69 @@ fn texts(value: &Value, f: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Attributes of a step with names expanded to what `step` sees and secrets
-/// fetched; the caller takes care that no secret is shown.
-///
-/// # Errors
-/// When a secret cannot be had or a value cannot be made of it.
-pub async fn resolve(
-    pipeline: &Pipeline,
-    types: &Types,
-    attributes: &Attributes,
-    step: &mut StepRun<'_>,
-) -> Result<Params, TypeError> {
-    Resolver::new(pipeline, types, &Masker::new()).expanded(attributes, step).await
+/// The secrets of a pipeline: fetches them by its declarations and registers
+/// every value with a masker before anyone gets it.
+#[derive(Debug, Clone)]
+pub struct Secrets<'a> {
+    pipeline: &'a Pipeline,
+    types: &'a Types,
+    masker: Masker,
+    /// The variables whose values wait for what is resolved here.
+    behind: Vec<String>,
+}
+
+impl<'a> Secrets<'a> {
+    /// The secrets of `pipeline`, fetched by its secret types in `types`.
+    pub fn new(pipeline: &'a Pipeline, types: &'a Types, masker: &Masker) -> Self {
+        Self { pipeline, types, masker: masker.clone(), behind: Vec::new() }
+    }
+
+    /// Attributes of a step with names expanded to what `step` sees and secrets
+    /// put in.
+    ///
+    /// # Errors
+    /// When a secret cannot be had or a value cannot be made of it.
+    pub async fn expanded(
+        &self,
+        attributes: &Attributes,
+        step: &mut StepRun<'_>,
+    ) -> Result<Params, TypeError> {
+        self.resolver().expanded(attributes, step).await
+    }
+
+    pub(super) fn resolver(&self) -> Resolver<'_> {
+        Resolver { secrets: self, behind: self.behind.clone(), fetched: BTreeMap::new() }
+    }
+}
+
+#[async_trait]
+impl Resolve for Secrets<'_> {
+    async fn resolve(
+        &self,
+        attributes: &Attributes,
+        step: &mut StepRun<'_>,
+    ) -> Result<Params, TypeError> {
+        self.resolver().params(attributes, step).await
+    }
 }
 
 /// Resolves the values of one attempt of one step. A secret is fetched once
 /// for all its uses in it.
 pub(super) struct Resolver<'a> {
-    pub(super) pipeline: &'a Pipeline,
-    pub(super) types: &'a Types,
-    pub(super) masker: &'a Masker,
+    secrets: &'a Secrets<'a>,
+    /// The variables that wait for the value being fetched, the first one first.
+    behind: Vec<String>,
     fetched: BTreeMap<String, String>,
 }
 
-impl<'a> Resolver<'a> {
-    pub(super) fn new(pipeline: &'a Pipeline, types: &'a Types, masker: &'a Masker) -> Self {
-        Self { pipeline, types, masker, fetched: BTreeMap::new() }
-    }
-
+impl Resolver<'_> {
     /// Parameters with secrets put in and names left alone.
     pub(super) async fn params(
         &mut self,
         attributes: &Attributes,
         step: &mut StepRun<'_>,
     ) -> Result<Params, TypeError> {
-        self.attributes(attributes, &str::to_owned, step, &mut Vec::new()).await.map(Params::new)
+        self.attributes(attributes, &str::to_owned, step).await.map(Params::new)
     }
 
     /// Parameters with names expanded to the step's variables and secrets put in.
@@ -148,7 +155,7 @@ impl<'a> Resolver<'a> {
     ) -> Result<Params, TypeError> {
         let env = &step.context.env.0;
         let names = |text: &str| expand(text, &|name| env.get(name).cloned());
-        self.attributes(attributes, &names, step, &mut Vec::new()).await.map(Params::new)
+        self.attributes(attributes, &names, step).await.map(Params::new)
     }
 
     fn attributes<'b>(
@@ -156,14 +163,13 @@ impl<'a> Resolver<'a> {
         attributes: &'b Attributes,
         expand: &'b (dyn Fn(&str) -> String + Sync),
         step: &'b mut StepRun<'_>,
-        behind: &'b mut Vec<String>,
     ) -> BoxFuture<'b, Result<BTreeMap<String, Value>, TypeError>> {
         Box::pin(async move {
             let mut out = BTreeMap::new();
             for (name, value) in attributes {
                 for variable in value.secret_variables() {
                     if !self.fetched.contains_key(variable) {
-                        let secret = self.variable(variable, step, behind).await?;
+                        let secret = self.variable(variable, step).await?;
                         self.fetched.insert(variable.to_owned(), secret);
                     }
                 }
@@ -172,7 +178,7 @@ impl<'a> Resolver<'a> {
                 })?;
                 if has_call(value) {
                     // What a function makes of a secret is one as well.
-                    texts(&made, &mut |text| self.masker.register(text));
+                    texts(&made, &mut |text| self.secrets.masker.register(text));
                 }
                 out.insert(name.clone(), made);
             }
@@ -184,7 +190,7 @@ impl<'a> Resolver<'a> {
     /// fetched secrets put in.
     fn force(&self, value: &Value, expand: &dyn Fn(&str) -> String) -> Result<Value, String> {
         if !value.is_deferred() {
-            return Ok(map_texts(value, expand));
+            return Ok(value.map_texts(expand));
         }
         let budget = Budget::default();
         // Only `timestamp()` asks for the time, and it takes no secret.
@@ -192,24 +198,19 @@ impl<'a> Resolver<'a> {
         force_expanding(value, &|name| self.fetched.get(name).cloned(), expand, &context)
     }
 
-    /// The value of a secret-backed variable; `behind` are the variables that wait for it.
-    async fn variable(
-        &mut self,
-        name: &str,
-        step: &mut StepRun<'_>,
-        behind: &mut Vec<String>,
-    ) -> Result<String, TypeError> {
+    /// The value of a secret-backed variable.
+    async fn variable(&mut self, name: &str, step: &mut StepRun<'_>) -> Result<String, TypeError> {
         let errored = |problem: String| TypeError::errored(format!("variable `{name}`: {problem}"));
-        if behind.iter().any(|waiting| waiting == name) {
+        if self.behind.iter().any(|waiting| waiting == name) {
             return Err(errored(format!(
                 "its secret needs itself: {} -> {name}",
-                behind.join(" -> ")
+                self.behind.join(" -> ")
             )));
         }
-        if behind.len() == MAX_CHAIN {
+        if self.behind.len() == MAX_CHAIN {
             return Err(errored(format!("more than {MAX_CHAIN} secrets stand behind one another")));
         }
-        let pipeline = self.pipeline;
+        let Secrets { pipeline, types, masker, .. } = self.secrets;
         let Some(variable) = pipeline.variables.get(name) else {
             return Err(errored("no such variable is declared".into()));
         };
@@ -220,7 +221,7 @@ impl<'a> Resolver<'a> {
                 .and_then(Value::to_text)
                 .ok_or_else(|| errored("it has neither a value nor a secret".into()));
         };
-        let Some(kind) = self.types.secret_types.get(&secret.secret_type) else {
+        let Some(kind) = types.secret_types.get(&secret.secret_type) else {
             return Err(errored(format!("there is no secret type `{}` here", secret.secret_type)));
         };
         let mut attributes = pipeline
@@ -233,16 +234,18 @@ impl<'a> Resolver<'a> {
         if let Some(key) = &secret.key {
             attributes.entry("key".into()).or_insert_with(|| key.as_str().into());
         }
-        behind.push(name.to_owned());
-        let params =
-            self.attributes(&attributes, &str::to_owned, step, behind).await.map(Params::new);
-        behind.pop();
-        let fields = kind.get(step, &params?).await.map_err(|mut error| {
+        self.behind.push(name.to_owned());
+        let params = self.attributes(&attributes, &str::to_owned, step).await.map(Params::new);
+        // The type's own command may hold secrets, which this one waits for as well.
+        let nested = Secrets { behind: self.behind.clone(), ..self.secrets.clone() };
+        self.behind.pop();
+        let mut asking = StepRun::new(step.context, step.io, step.cancel).with_secrets(&nested);
+        let fields = kind.get(&mut asking, &params?).await.map_err(|mut error| {
             error.message = format!("variable `{name}`: {}", error.message);
             error
         })?;
         for value in fields.values() {
-            self.masker.register(value.expose_secret());
+            masker.register(value.expose_secret());
         }
         pick(secret, &fields).and_then(|text| fits(variable, text)).map_err(errored)
     }

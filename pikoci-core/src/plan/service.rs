@@ -14,7 +14,6 @@ use super::leaf::{Work, guarded_work};
 use super::outcome::{Outcome, shown};
 use super::recorder::Output;
 use super::stop::Stop;
-use crate::context::StepRun;
 use crate::duration::exact;
 use crate::event::{EventKind, StepType};
 use crate::name::env_name;
@@ -180,7 +179,7 @@ impl Run<'_> {
         context.detached = true;
         let params = self
             .resolver()
-            .expanded(&service.params, &mut StepRun { context: &context, io, cancel: stop.token() })
+            .expanded(&service.params, &mut self.step_run(&context, io, stop))
             .await
             .map_err(Outcome::broken)?;
         guarded_work("the service cannot be written to the journal", || {
@@ -198,8 +197,7 @@ impl Run<'_> {
         *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&started));
         self.services.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&started));
         let file = file?;
-        let told =
-            kind.start(&mut StepRun { context: &context, io, cancel: stop.token() }, &params).await;
+        let told = kind.start(&mut self.step_run(&context, io, stop), &params).await;
         let mut exports = told.map_err(Outcome::broken)?.exports;
         match file.take() {
             Ok(written) => exports.extend(self.exports(&written)?),
@@ -318,7 +316,7 @@ impl Run<'_> {
         );
         let mut next = Instant::now();
         loop {
-            let mut run = StepRun { context: &context, io, cancel: stop.token() };
+            let mut run = self.step_run(&context, io, stop);
             let said = started
                 .implementation
                 .ready(&mut run, &started.params)
@@ -377,7 +375,7 @@ impl Run<'_> {
                 &started.scope(),
             );
             let work = async {
-                let mut run = StepRun { context: &context, io: &mut io, cancel: own.token() };
+                let mut run = self.step_run(&context, &mut io, &own);
                 started
                     .implementation
                     .stop(&mut run, &started.params)

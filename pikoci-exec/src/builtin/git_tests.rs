@@ -8,8 +8,7 @@ use pikoci_core::params::Params;
 use pikoci_core::traits::TypeErrorKind;
 use pikoci_core::{ResourceType, TypeError, Version};
 
-use super::defaults;
-use crate::test_support::{Bench, git, params};
+use crate::test_support::{Bench, git, params, pipeline};
 
 /// A bare repository with a working copy that feeds it.
 struct Origin {
@@ -48,7 +47,8 @@ impl Origin {
 }
 
 fn the_type() -> Arc<dyn ResourceType> {
-    defaults().resource_types["git"].clone()
+    let pipeline = pipeline("resource \"git\" \"app\" { params { url = \"x\" } }");
+    crate::types_for(&pipeline, &crate::defaults()).unwrap().resource_types["git"].clone()
 }
 
 fn at(commit: &str) -> Version {

@@ -4,7 +4,6 @@ mod cron;
 mod fs;
 #[cfg(test)]
 mod git_tests;
-mod hcl;
 mod secrets;
 mod unavailable;
 
@@ -18,21 +17,33 @@ pub use cron::CronResource;
 pub use fs::FsResource;
 pub use secrets::{EnvSecret, FileSecret};
 
-use crate::declared::Runners;
 use crate::process::EnvironmentPolicy;
 use crate::runner::{DockerRunner, ExecRunner, ShellRunner};
-use hcl::HclResource;
 use unavailable::Unavailable;
 
 /// The `git` resource type, in the pipeline language.
 const GIT: &str = include_str!("git.hcl");
+
+/// The parameters of `git`.
+const GIT_PARAMS: &[&str] = &[
+    "url!",
+    "branch",
+    "ref",
+    "name",
+    "depth",
+    "submodules",
+    "username",
+    "password",
+    "private_key",
+];
 
 /// What stands behind a built-in name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Behind {
     /// Code, registered by [`defaults_with`].
     Code,
-    /// A definition in the pipeline language.
+    /// A definition in the pipeline language, which reading a pipeline puts
+    /// into it where it is used.
     Hcl(&'static str),
     /// Nothing yet: a pipeline may use it and errors when it runs.
     Nothing,
@@ -48,7 +59,7 @@ const TABLE: &[Row] = {
         (RunnerType, "exec", &["path!", "args", "env", "dir"], Code),
         (RunnerType, "shell", &["cmd", "file", "shell"], Code),
         (RunnerType, "docker", &["image!", "cmd", "args"], Code),
-        (ResourceType, "git", hcl::GIT_PARAMS, Hcl(GIT)),
+        (ResourceType, "git", GIT_PARAMS, Hcl(GIT)),
         (ResourceType, "cron", &["expression", "schedule", "timezone"], Code),
         (ResourceType, "fs", &["path!", "name", "ignore"], Code),
         (ResourceType, "trigger", &[], Nothing),
@@ -100,6 +111,9 @@ pub fn defaults() -> Types {
 
 /// The built-in runners and types: those that depend on the time ask `clock`,
 /// and `environment` says which of this program's own variables commands see.
+/// Types that are defined in the pipeline language (`git`) are not among them:
+/// reading a pipeline puts their definitions into it, for
+/// [`types_for`](crate::types_for) to register.
 pub fn defaults_with(clock: Arc<dyn Clock>, environment: Arc<EnvironmentPolicy>) -> Types {
     let mut types = Types::new()
         .runner("exec", ExecRunner::new(Arc::clone(&environment)))
@@ -109,15 +123,9 @@ pub fn defaults_with(clock: Arc<dyn Clock>, environment: Arc<EnvironmentPolicy>)
         .resource_type("fs", FsResource::new())
         .secret_type("env", EnvSecret::new())
         .secret_type("file", FileSecret::new());
-    let runners: Runners = Arc::new(types.runners.clone());
     for (kind, name, _, behind) in TABLE {
-        match behind {
-            Behind::Code => {}
-            Behind::Hcl(text) => {
-                let it = HclResource::new(name, text, Arc::clone(&runners));
-                types.resource_types.insert((*name).to_owned(), Arc::new(it));
-            }
-            Behind::Nothing => Unavailable::register(*kind, name, &mut types),
+        if *behind == Behind::Nothing {
+            Unavailable::register(*kind, name, &mut types);
         }
     }
     types
@@ -132,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_in_the_table_is_registered_and_nothing_else() {
+    fn everything_in_the_table_is_registered_unless_the_language_defines_it() {
         let types = defaults();
         let catalog = catalog();
         let registered = [
@@ -143,7 +151,8 @@ mod tests {
             (CatalogKind::NotificationType, types.notification_types.keys().collect()),
         ];
         for (kind, names) in registered {
-            let listed: Vec<_> = catalog.iter(kind).map(|(name, _)| name).collect();
+            let in_code = catalog.iter(kind).filter(|(_, entry)| entry.definition.is_none());
+            let listed: Vec<_> = in_code.map(|(name, _)| name).collect();
             assert_eq!(names, listed, "{}", kind.block());
         }
     }

@@ -74,7 +74,7 @@ impl Commands {
         vars: BTreeMap<String, String>,
         output: Output,
     ) -> Result<Ended, TypeError> {
-        let Resolved { runner, params, env } = self.resolve(block)?;
+        let Ready { runner, params, env } = self.ready(step, block).await?;
         let mut context = step.context.clone();
         context.env.0.extend(env);
         context.env.0.extend(vars);
@@ -96,7 +96,8 @@ impl Commands {
             last: LastLine::default(),
         };
         let exit = {
-            let mut inner = StepRun { context: &context, io: &mut io, cancel: step.cancel };
+            let inner = StepRun::new(&context, &mut io, step.cancel);
+            let mut inner = inner.with_secrets(step.secrets);
             runner.run(&mut inner, &params).await
         };
         let Capture { stdout, held, truncated, last, inner, .. } = io;
@@ -108,31 +109,34 @@ impl Commands {
         Ok(Ended { exit: exit?, stdout, truncated, last_line: last.finish() })
     }
 
-    /// What a block comes to on the runner that it, or the type, names.
-    fn resolve(&self, block: &CommandBlock) -> Result<Resolved<'_>, TypeError> {
+    /// What a block comes to on the runner that it, or the type, names, with
+    /// its secrets put in.
+    async fn ready(
+        &self,
+        step: &mut StepRun<'_>,
+        block: &CommandBlock,
+    ) -> Result<Ready<'_>, TypeError> {
         let name = self.instead.as_ref().map_or(&block.runner, |instead| &instead.runner);
         let runner = self.runners.get(name).ok_or_else(|| {
             TypeError::errored(format!("{} runs on `{name}`, which is no known runner", self.owner))
         })?;
-        let mut params = block.params.clone();
+        let of_owner = |error: TypeError| TypeError {
+            message: format!("{}: {}", self.owner, error.message),
+            ..error
+        };
+        let mut params = step.resolve(&block.params).await.map_err(of_owner)?;
         let mut env = BTreeMap::new();
         if let Some(instead) = &self.instead {
             env = adapt(&mut params, runner.as_ref());
-            params.extend(instead.params.iter().map(|(key, value)| (key.clone(), value.clone())));
+            let own = step.resolve(&instead.params).await.map_err(of_owner)?;
+            own.iter().for_each(|(name, value)| params.insert(name, value.clone()));
         }
-        if let Some(deferred) = params.iter().find(|(_, value)| value.is_deferred()) {
-            return Err(TypeError::errored(format!(
-                "{}: `{}` of its command holds a secret; pass the secret as a parameter and use \
-                 `$param_NAME` in the command instead",
-                self.owner, deferred.0
-            )));
-        }
-        Ok(Resolved { runner: runner.as_ref(), params: Params::new(params), env })
+        Ok(Ready { runner: runner.as_ref(), params, env })
     }
 }
 
 /// A command block ready to run.
-struct Resolved<'a> {
+struct Ready<'a> {
     runner: &'a dyn Runner,
     params: Params,
     /// Variables that stand in the block, for a runner that takes no `env`.
@@ -175,39 +179,46 @@ pub(crate) fn shown(output: &[u8]) -> String {
 
 /// Turns the parameters of a command for one kind of runner into those of
 /// another: `path` and `args` into one `cmd`, and the other way round. Answers
-/// the variables of an `env` that the other one does not take.
-fn adapt(params: &mut BTreeMap<String, Value>, runner: &dyn Runner) -> BTreeMap<String, String> {
-    let Some(accepted) = runner.params().accepted else { return BTreeMap::new() };
+/// the variables that must come with it: those of an `env` that the other one
+/// does not take, and a script, which may hold a secret and so is kept out of
+/// the arguments that everyone on the machine can read.
+fn adapt(params: &mut Params, runner: &dyn Runner) -> BTreeMap<String, String> {
+    let mut vars = BTreeMap::new();
+    let Some(accepted) = runner.params().accepted else { return vars };
     let takes = |name: &str| accepted.iter().any(|it| it == name);
-    if params.contains_key("path") && !takes("path") && takes("cmd") {
-        let args = match params.remove("args") {
-            Some(Value::List(items) | Value::Set(items)) => items,
-            Some(item) => vec![item],
-            None => Vec::new(),
-        };
-        let path = params.remove("path").unwrap_or_default();
-        let mut words = vec![shell_word(&path.to_text().unwrap_or_default(), |_| true)];
-        words.extend(
-            args.iter()
-                .filter_map(Value::to_text)
-                .map(|arg| shell_word(&arg, |name| matches!(name, "WORKDIR" | "CACHE_DIR"))),
-        );
-        params.insert("cmd".into(), words.join(" ").into());
-    } else if params.contains_key("cmd") && !takes("cmd") && takes("path") {
-        let cmd = params.remove("cmd").unwrap_or_default();
-        params.insert("path".into(), "/bin/sh".into());
-        params.insert("args".into(), Value::List(vec!["-ec".into(), cmd]));
+    if let Some(path) = params.text("path")
+        && !takes("path")
+        && takes("cmd")
+    {
+        let mut words = vec![shell_word(&path, |_| true)];
+        let args = params.texts("args");
+        let word = |arg: &String| shell_word(arg, |it| matches!(it, "WORKDIR" | "CACHE_DIR"));
+        words.extend(args.iter().map(word));
+        params.remove("path");
+        params.remove("args");
+        params.insert("cmd", words.join(" "));
+    } else if let Some(cmd) = params.text("cmd")
+        && !takes("cmd")
+        && takes("path")
+    {
+        vars.insert(SCRIPT.to_owned(), cmd);
+        params.remove("cmd");
+        params.insert("path", "/bin/sh");
+        params.insert("args", Value::List(vec!["-ec".into(), RUN_SCRIPT.into()]));
     }
-    match params.get("env") {
-        Some(Value::Object(env)) if !takes("env") => {
-            let env = env.iter().filter_map(|(name, it)| Some((name.clone(), it.to_text()?)));
-            let env = env.collect();
-            params.remove("env");
-            env
-        }
-        _ => BTreeMap::new(),
+    if !takes("env")
+        && let Some(Value::Object(env)) = params.remove("env")
+    {
+        vars.extend(env.iter().filter_map(|(name, it)| Some((name.clone(), it.to_text()?))));
     }
+    vars
 }
+
+/// The variable by which a script reaches a shell that a runner starts by `path`.
+const SCRIPT: &str = "PIKOCI_SCRIPT";
+
+/// Runs the script in [`SCRIPT`], out of the sight of what it starts itself.
+const RUN_SCRIPT: &str = r#"set -- "$PIKOCI_SCRIPT"; unset PIKOCI_SCRIPT; eval "shift; $1""#;
 
 /// `text` as one word of a POSIX shell. `$NAME` and `${NAME}` of the names that
 /// `expand` accepts stay expansions, because `exec` would have expanded them.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pikoci_core::catalog::ParamSpec;
-use pikoci_core::context::StepRun;
-use pikoci_core::params::Params;
+use pikoci_core::context::{Resolve, StepRun};
+use pikoci_core::params::{Attributes, Params};
 use pikoci_core::pipeline::{
     CommandBlock, Location, NotificationTypeDecl, ReadyCheck, ResourceTypeDecl, SecretTypeDecl,
     ServiceTypeDecl, TypeOrigin,
@@ -265,16 +265,81 @@ async fn a_missing_runner_or_command_is_named() {
     assert_eq!(error.message, "resource type `x` has no `push` command");
 }
 
+/// `before`, the secret of the variable `token`, `after`.
+fn with_token(before: &str, after: &str) -> Value {
+    let secret = Value::Deferred(Box::new(Deferred::Secret { variable: "token".into() }));
+    Value::Deferred(Box::new(Deferred::Template(vec![before.into(), secret, after.into()])))
+}
+
+/// Knows the secret of the variable `token`.
+#[derive(Debug)]
+struct Token(&'static str);
+
+#[async_trait]
+impl Resolve for Token {
+    async fn resolve(
+        &self,
+        attributes: &Attributes,
+        _step: &mut StepRun<'_>,
+    ) -> Result<Params, TypeError> {
+        fn put_in(value: &Value, token: &str) -> Value {
+            let text = |it: &Value| put_in(it, token).to_text().unwrap();
+            match value {
+                Value::List(items) => {
+                    Value::List(items.iter().map(|it| put_in(it, token)).collect())
+                }
+                Value::Deferred(deferred) => match deferred.as_ref() {
+                    Deferred::Template(parts) => parts.iter().map(text).collect::<String>().into(),
+                    _ => token.into(),
+                },
+                other => other.clone(),
+            }
+        }
+        Ok(attributes.iter().map(|(name, it)| (name.clone(), put_in(it, self.0))).collect())
+    }
+}
+
 #[tokio::test]
-async fn a_secret_in_a_command_is_refused_with_a_way_out() {
-    let mut block = shell("true");
-    let secret = Deferred::Secret { variable: "token".into() };
-    block.params.insert("cmd".into(), Value::Deferred(Box::new(secret)));
+async fn a_secret_in_a_command_is_put_in_when_it_runs() {
+    let mut block = shell("");
+    block.params.insert("cmd".into(), with_token("printf '[{\"ref\":\"%s\"}]' '", "'"));
     let decl = ResourceTypeDecl { check: Some(block), ..ResourceTypeDecl::default() };
     let it = DeclaredResource::new("x", decl, runners());
     let mut bench = Bench::new("check x");
     let error = it.check(&mut bench.step(), &params(&[]), None).await.unwrap_err();
-    assert!(error.message.contains("`$param_NAME`"), "{}", error.message);
+    assert!(
+        error.message.starts_with("resource type `x`: variable `token` is a secret"),
+        "{}",
+        error.message
+    );
+    // What looks like a name in a secret is none.
+    let token = Token("$HOME s3cret");
+    let mut step = bench.step().with_secrets(&token);
+    let found = it.check(&mut step, &params(&[]), None).await;
+    assert_eq!(found, Ok(refs(&["$HOME s3cret"])));
+}
+
+#[tokio::test]
+async fn a_script_with_a_secret_never_becomes_an_argument() {
+    let script = "printf '%s|%s|%s|' \"$#\" \"${PIKOCI_SCRIPT-unset}\" \"$X\"\n\
+                  cat /proc/$$/cmdline | tr '\\0' ' '; false; echo not reached # ";
+    let mut block = shell("");
+    block.params.insert("cmd".into(), with_token(script, ""));
+    let instead = CommandBlock {
+        runner: "exec".into(),
+        params: [("env".to_owned(), Value::Object([("X".to_owned(), "x".into())].into()))].into(),
+        location: Location::default(),
+    };
+    let decl = ResourceTypeDecl { pull: Some(block), runner: Some(instead), ..Default::default() };
+    let it = DeclaredResource::new("x", decl, runners());
+    let mut bench = Bench::new("get x");
+    let token = Token("s3cret");
+    let mut step = bench.step().with_secrets(&token);
+    let error = it.pull(&mut step, &params(&[]), &refs(&["a"])[0]).await.unwrap_err();
+    assert_eq!(error.exit_code, Some(1), "{error}: it runs with -e");
+    let shown = bench.io.text();
+    assert!(shown.starts_with("0|unset|x|/bin/sh -ec "), "{shown}");
+    assert!(!shown.contains("s3cret") && !shown.contains("not reached"), "{shown}");
 }
 
 #[tokio::test]
@@ -297,7 +362,7 @@ fn declared_types_go_over_built_in_ones_and_may_stand_for_them() {
     let decl = |origin| ResourceTypeDecl { origin, ..Default::default() };
     let pipeline = Pipeline {
         resource_types: BTreeMap::from([
-            ("git".to_owned(), decl(TypeOrigin::default())),
+            ("fs".to_owned(), decl(TypeOrigin::default())),
             ("clock".to_owned(), decl(built_in("cron"))),
         ]),
         ..Pipeline::default()
@@ -305,11 +370,39 @@ fn declared_types_go_over_built_in_ones_and_may_stand_for_them() {
     let base = crate::defaults();
     let types = types_for(&pipeline, &base).unwrap();
     assert!(Arc::ptr_eq(&types.resource_types["clock"], &base.resource_types["cron"]));
-    assert!(!Arc::ptr_eq(&types.resource_types["git"], &base.resource_types["git"]));
+    assert!(!Arc::ptr_eq(&types.resource_types["fs"], &base.resource_types["fs"]));
     let pipeline = Pipeline {
         resource_types: BTreeMap::from([("x".to_owned(), decl(built_in("x")))]),
         ..Pipeline::default()
     };
     let error = types_for(&pipeline, &base).unwrap_err();
     assert!(error.to_string().ends_with("`pikoci://x` is not in this program"), "{error}");
+}
+
+#[test]
+fn a_type_of_the_language_that_the_pipeline_does_not_hold_is_told() {
+    let text = "resource \"git\" \"app\" { params { url = \"x\" } }";
+    let mut pipeline = crate::test_support::pipeline(text);
+    let base = crate::defaults();
+    assert!(types_for(&pipeline, &base).unwrap().resource_types.contains_key("git"));
+    pipeline.resource_types.clear();
+    let error = types_for(&pipeline, &base).unwrap_err().to_string();
+    assert!(error.starts_with("pipeline.hcl:1:1: resource type `git` is defined in"), "{error}");
+}
+
+#[tokio::test]
+async fn a_declared_runner_sees_what_the_base_lets_commands_see() {
+    let text = r#"runner_type "own" { run { path = "/usr/bin/env" } }"#;
+    let pipeline = crate::test_support::pipeline(text);
+    for (policy, sees_path) in
+        [(EnvironmentPolicy::default(), true), (EnvironmentPolicy::nothing(), false)]
+    {
+        let clock = Arc::new(pikoci_core::clock::SystemClock::new());
+        let base = crate::defaults_with(clock, Arc::new(policy));
+        let types = types_for(&pipeline, &base).unwrap();
+        let mut bench = Bench::new("task t");
+        types.runners["own"].run(&mut bench.step(), &params(&[])).await.unwrap();
+        let shown = bench.io.text();
+        assert_eq!(shown.lines().any(|it| it.starts_with("PATH=")), sees_path, "{shown}");
+    }
 }

@@ -11,7 +11,8 @@
 //! | `starting` | a [`ServiceRecord`]: a service is about to start |
 //! | `stopped` | a step's id: the stop of its service was run |
 //!
-//! The file is locked as long as the process that runs the build lives and is
+//! The file begins as `BUILD_ID.new` and is renamed when its first line stands.
+//! It is locked as long as the process that runs the build lives and is
 //! removed at the build's end, so a file whose lock is free belongs to a build
 //! that died. Lines are plain writes, without `fsync`: they survive the death
 //! of the process, and a machine that loses power loses its processes with it.
@@ -74,6 +75,14 @@ struct OpenBuild {
     types: Option<Box<Pipeline>>,
 }
 
+impl Drop for OpenBuild {
+    fn drop(&mut self) {
+        // A process that is just being started may have a copy of the open
+        // file for a moment; closing ours alone would not end the lock.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl FileJournal {
     /// A journal in `directory`, which is made with the first build. A recovery
     /// removes what [`DirWorkspace`] made for a dead build below `workspaces`.
@@ -93,25 +102,32 @@ impl FileJournal {
     }
 
     fn path(&self, build: BuildId) -> PathBuf {
-        self.directory.join(format!("{build}.jsonl"))
+        self.directory.join(format!("{build}.{WHOLE}"))
     }
 
-    /// A locked file under a name that no recovery looks at until it is whole.
+    /// A locked file, under a name by which no recovery acts until it is whole.
     fn create(&self, build: BuildId) -> io::Result<File> {
         let path = self.path(build);
-        let fresh = path.with_extension("new");
+        let fresh = path.with_extension(FRESH);
         let at = |error: io::Error| {
             io::Error::new(error.kind(), format!("journal `{}`: {error}", path.display()))
         };
-        let mut file = match File::create_new(&fresh) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                private_dir(&self.directory)?;
-                File::create_new(&fresh)
+        let mut file = loop {
+            let file = match File::create_new(&fresh) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    private_dir(&self.directory)?;
+                    File::create_new(&fresh)
+                }
+                other => other,
             }
-            other => other,
-        }
-        .map_err(at)?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|it| at(it.into()))?;
+            .map_err(at)?;
+            // A recovery that saw it before it was locked may be about to sweep
+            // it; that takes a moment, and then there has to be another one.
+            flock(&file, FlockOperation::LockExclusive).map_err(|it| at(it.into()))?;
+            if rustix::fs::fstat(&file).map_err(|it| at(it.into()))?.st_nlink > 0 {
+                break file;
+            }
+        };
         let directory =
             self.workspaces.as_ref().map(|root| DirWorkspace::directory_of(root, build));
         append(&mut file, &Line::Build { version: FORMAT, build, directory }).map_err(at)?;
@@ -181,12 +197,18 @@ fn reduced(pipeline: &Pipeline) -> Option<Pipeline> {
     })
 }
 
+/// The extension of a journal.
+const WHOLE: &str = "jsonl";
+
+/// The extension of a journal whose first line is being written.
+const FRESH: &str = "new";
+
 /// The files of a journal directory that may be left over, oldest build first.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut out: Vec<PathBuf> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|it| it == "jsonl"))
+        .filter(|path| path.extension().is_some_and(|it| it == WHOLE || it == FRESH))
         .collect();
     out.sort();
     out

@@ -10,15 +10,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pikoci_core::context::{BuildContext, Environment, StepContext, StepRun};
 use pikoci_core::event::OutputStream;
+use pikoci_core::mask::Masker;
 use pikoci_core::name::{BuildId, StepId};
 use pikoci_core::pipeline::Location;
-use pikoci_core::plan::resolve;
+use pikoci_core::plan::Secrets;
 use pikoci_core::traits::ServiceRecord;
 use pikoci_core::{Pipeline, StepIo, Types};
 use rustix::fs::{FlockOperation, flock};
 use tokio_util::sync::CancellationToken;
 
-use super::{FORMAT, Line, files};
+use super::{FORMAT, FRESH, Line, files};
 use crate::workspace::remove_tree;
 
 /// How long one service may take to stop.
@@ -86,7 +87,19 @@ fn claim(path: &Path) -> io::Result<Option<(File, Dead)>> {
     if rustix::fs::fstat(&file)?.st_nlink == 0 {
         return Ok(None);
     }
-    Ok(read(&fs::read_to_string(path)?).map(|dead| (file, dead)))
+    // Death may have cut the last line in the middle of a character.
+    let dead = read(&String::from_utf8_lossy(&fs::read(path)?));
+    if dead.is_none() && path.extension().is_some_and(|it| it == FRESH) {
+        // Its build died before anything could be left over.
+        fs::remove_file(path)?;
+    }
+    Ok(dead.map(|dead| (file, dead)))
+}
+
+/// Looks for dead builds as [`recover`] does and counts them.
+#[cfg(test)]
+pub(super) fn sweep_once(directory: &Path) -> usize {
+    files(directory).iter().filter(|path| matches!(claim(path), Ok(Some(_)))).count()
 }
 
 /// What is left to do for a build. Half a line at the end is as good as none:
@@ -166,15 +179,17 @@ async fn stop(
     }
     let cancel = CancellationToken::new();
     let mut io = Quiet;
-    let mut step = StepRun { context: &context, io: &mut io, cancel: &cancel };
+    // Secrets are not in the journal: they are fetched anew.
+    let masker = Masker::new();
+    let secrets = Secrets::new(pipeline, types, &masker);
+    let mut step = StepRun::new(&context, &mut io, &cancel).with_secrets(&secrets);
     let work = async {
-        // Secrets are not in the journal: they are fetched anew.
-        let params = resolve(pipeline, types, &record.params, &mut step).await?;
+        let params = secrets.expanded(&record.params, &mut step).await?;
         service.stop(&mut step, &params).await
     };
     let mut work = std::pin::pin!(work);
     tokio::select! {
-        ended = &mut work => ended.map_err(|error| error.to_string()),
+        ended = &mut work => ended.map_err(|error| masker.redact(&error.message).into_owned()),
         () = tokio::time::sleep(STOP_TIMEOUT) => {
             cancel.cancel();
             let _ = work.await;
@@ -183,7 +198,7 @@ async fn stop(
     }
 }
 
-/// Drops what a stop prints: nothing masks secrets here.
+/// Drops what a stop prints: there is no build any more to show it in.
 struct Quiet;
 
 #[async_trait]

@@ -145,6 +145,95 @@ async fn a_stop_that_fails_is_told_and_the_rest_goes_on() {
     assert_eq!(stopped(dir.path()), "a\n");
 }
 
+#[tokio::test]
+async fn a_stop_with_a_secret_in_its_command_gets_it_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let stopped = dir.path().join("stopped");
+    // `HOME` is set wherever tests run; its value stands for a token.
+    let with = |key: &str| {
+        pipeline(&format!(
+            r#"
+            variable "token" {{ secret "env" {{ key = "{key}" }} }}
+            service_type "fake" {{
+              params = ["mark"]
+              start "shell" {{ cmd = "true" }}
+              stop "shell" {{ cmd = "printf %s '${{var.token}}' > '{}'" }}
+            }}
+            job "test" {{ service "fake" {{ mark = "m" }} }}
+            "#,
+            stopped.display()
+        ))
+    };
+    let home = std::env::var("HOME").unwrap();
+    for (key, expected) in [("HOME", None), ("PIKOCI_NO_SUCH_SECRET", Some("variable `token`"))] {
+        let build = id();
+        let it = journal(dir.path());
+        it.build_started(build, &with(key)).unwrap();
+        it.service_starting(&record(build, dir.path(), "0", "a")).unwrap();
+        let path = dir.path().join("journal").join(format!("{build}.jsonl"));
+        assert!(!fs::read_to_string(path).unwrap().contains(&format!("'{home}'")));
+        drop(it);
+        let recovered = recover_in(dir.path(), &crate::defaults()).await;
+        let error = recovered[0].services[0].error.as_deref();
+        match expected {
+            None => assert_eq!(error, None),
+            Some(expected) => assert!(error.unwrap().contains(expected), "{error:?}"),
+        }
+        assert_eq!(fs::read_to_string(&stopped).unwrap(), home);
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_was_never_whole_is_swept_unless_its_build_lives() {
+    let dir = tempfile::tempdir().unwrap();
+    let journals = dir.path().join("journal");
+    fs::create_dir(&journals).unwrap();
+    let file = |build: BuildId| journals.join(format!("{build}.new"));
+    let first = |build: BuildId, directory: &Path| {
+        let directory = Some(directory.to_path_buf());
+        let mut line =
+            serde_json::to_vec(&Line::Build { version: FORMAT, build, directory }).unwrap();
+        line.push(b'\n');
+        line
+    };
+    let (alive, empty, half, whole) = (id(), id(), id(), id());
+    let workspace = dir.path().join("left");
+    fs::create_dir(&workspace).unwrap();
+    let lock = File::create_new(file(alive)).unwrap();
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    fs::write(file(empty), "").unwrap();
+    fs::write(file(half), &first(half, &workspace)[..20]).unwrap();
+    fs::write(file(whole), first(whole, &workspace)).unwrap();
+    let recovered = recover_in(dir.path(), &crate::defaults()).await;
+    let builds: Vec<_> = recovered.iter().map(|it| it.build).collect();
+    assert_eq!(builds, [whole]);
+    assert!(!workspace.exists());
+    let left: Vec<_> = fs::read_dir(&journals).unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(left, [file(alive)]);
+}
+
+#[test]
+fn builds_begin_while_others_sweep() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = journal(dir.path());
+    let journals = dir.path().join("journal");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let swept = super::recover::sweep_once(&journals);
+                assert_eq!(swept, 0, "a living build was taken for dead");
+            }
+        });
+        for _ in 0..500 {
+            let build = id();
+            journal.build_started(build, &Pipeline::default()).unwrap();
+            journal.build_finished(build).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
 /// Not a test of its own: the process that [`what_a_killed_process_left_is_undone`] kills.
 #[tokio::test]
 async fn a_child_that_dies() {

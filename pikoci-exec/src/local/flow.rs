@@ -141,18 +141,20 @@ impl Flow {
         self.ended.insert(job.name.clone(), None);
     }
 
-    /// A job's build ended; `fetched` are the versions its gets fetched, by resource.
-    pub(super) fn finished(
-        &mut self,
-        job: &Job,
-        result: &BuildResult,
-        fetched: Vec<(String, Version)>,
-    ) {
+    /// A job's build ended.
+    pub(super) fn finished(&mut self, job: &Job, result: &BuildResult) {
         self.ended.insert(job.name.clone(), Some(result.status));
         // A put that told no version may have made one: the next job has to look.
         for (_, put) in job.puts() {
             self.newest.remove(&format!("{}.{}", put.kind, put.name));
         }
+        let gets = job.gets().into_iter();
+        let fetched: BTreeMap<String, Version> = gets
+            .filter_map(|(_, get)| {
+                let version = result.inputs.get(&get.name)?;
+                Some((format!("{}.{}", get.kind, get.name), version.clone()))
+            })
+            .collect();
         for (resource, version) in fetched.into_iter().chain(result.outputs.iter().cloned()) {
             let made = result.outputs.iter().any(|(name, _)| *name == resource);
             let put =

@@ -21,6 +21,7 @@ use pikoci_core::{Pipeline, Status, Types};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::declared::{TypesError, types_for};
 use crate::journal::{FileJournal, Recovered};
 use crate::workspace::DirWorkspace;
@@ -57,6 +58,8 @@ pub struct LocalOptions {
     pub workspaces: Option<PathBuf>,
     /// Where caches are kept; `None` keeps none.
     pub cache: Option<PathBuf>,
+    /// How many bytes all caches together may have.
+    pub cache_limit_bytes: u64,
     /// Where the journal is; `None` is a directory beside the workspaces.
     pub journal: Option<PathBuf>,
     /// Variables for every step besides those of the build.
@@ -77,6 +80,7 @@ impl Default for LocalOptions {
             grace: Duration::from_secs(10),
             workspaces: None,
             cache: DirWorkspace::default_cache(),
+            cache_limit_bytes: Cache::DEFAULT_LIMIT_BYTES,
             journal: FileJournal::default_directory(),
             env: BTreeMap::new(),
             clock: Arc::new(SystemClock::new()),

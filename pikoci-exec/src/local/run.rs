@@ -2,19 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use pikoci_core::context::BuildContext;
-use pikoci_core::event::{Event, EventKind};
 use pikoci_core::name::BuildName;
 use pikoci_core::pipeline::Job;
-use pikoci_core::plan::{BuildResult, BuildSpec, EventSink, Host, execute};
+use pikoci_core::plan::{BuildResult, BuildSpec, Host, execute};
 use pikoci_core::{Journal, Status, Version, Workspace};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use super::{JobChoice, JobOutcome, LocalError, LocalResult, LocalRun, SinkFactory};
+use crate::cache::Cache;
 use crate::journal::{FileJournal, recover};
 use crate::workspace::DirWorkspace;
 
@@ -39,9 +38,9 @@ pub(super) async fn run(
         let outcome = match inputs(local, job, &flow, cancel) {
             Ok(inputs) => {
                 let build = Build { local, job, inputs, root: &root, journal: &journal };
-                let (outcome, fetched) = Box::pin(build.run(sinks, cancel)).await?;
+                let outcome = Box::pin(build.run(sinks, cancel)).await?;
                 if let Some(result) = &outcome.result {
-                    flow.finished(job, result, fetched);
+                    flow.finished(job, result);
                 }
                 outcome
             }
@@ -97,7 +96,7 @@ impl Build<'_> {
         self,
         sinks: &SinkFactory<'_>,
         cancel: &CancellationToken,
-    ) -> Result<(JobOutcome, Vec<(String, Version)>), LocalError> {
+    ) -> Result<JobOutcome, LocalError> {
         let options = &self.local.options;
         let context = BuildContext {
             id: options.clock.build_id(),
@@ -109,10 +108,12 @@ impl Build<'_> {
             },
             url: None,
         };
-        let workspace = DirWorkspace::create(self.root, context.id, options.cache.clone())
+        let cache = options.cache.clone().map(Cache::new);
+        let cache = cache.map(|it| it.with_limit_bytes(options.cache_limit_bytes));
+        let workspace = DirWorkspace::create(self.root, context.id, cache)
             .map_err(|error| LocalError::Workspaces { error })?;
         let workspace = Arc::new(workspace);
-        let sink = Arc::new(Observer { inner: sinks(&context), fetched: Mutex::default() });
+        let events = sinks(&context);
         let input_values = self.input_values();
         let spec = BuildSpec {
             pipeline: Arc::clone(&self.local.pipeline),
@@ -125,7 +126,7 @@ impl Build<'_> {
         };
         let host = Host {
             types: Arc::clone(&self.local.types),
-            events: Arc::clone(&sink) as Arc<dyn EventSink>,
+            events,
             clock: Arc::clone(&options.clock),
             workspace: Arc::clone(&workspace) as Arc<dyn Workspace>,
             journal: Arc::clone(self.journal),
@@ -140,22 +141,26 @@ impl Build<'_> {
         if survivors > 0 {
             problems.push(format!("{survivors} of its processes could not be ended"));
         }
+        if workspace.has_caches() {
+            let workspace = Arc::clone(&workspace);
+            let released = tokio::task::spawn_blocking(move || workspace.release_caches()).await;
+            if let Err(error) = released.unwrap_or_else(|error| Err(error.into())) {
+                problems.push(format!("its caches could not be tidied up: {error}"));
+            }
+        }
         let mut kept = None;
         if options.keep {
             kept = Some(workspace.root().to_path_buf());
         } else if let Err(error) = workspace.remove() {
             problems.push(format!("its workspace could not be removed: {error}"));
         }
-        let fetched =
-            std::mem::take(&mut *sink.fetched.lock().unwrap_or_else(PoisonError::into_inner));
-        let outcome = JobOutcome {
+        Ok(JobOutcome {
             job: self.job.name.clone(),
             result: Some(result),
             not_run: None,
             workspace: kept,
             problems,
-        };
-        Ok((outcome, fetched))
+        })
     }
 
     /// The values given for inputs; in a run of all jobs, those this job asks for.
@@ -164,22 +169,5 @@ impl Build<'_> {
         let asked = |name: &String| !all || self.job.inputs.iter().any(|it| it.name == *name);
         let values = self.local.options.input_values.iter();
         values.filter(|it| asked(it.0)).map(|it| (it.0.clone(), it.1.clone())).collect()
-    }
-}
-
-/// Hands events on and notes which versions were fetched.
-struct Observer {
-    inner: Arc<dyn EventSink>,
-    fetched: Mutex<Vec<(String, Version)>>,
-}
-
-#[async_trait]
-impl EventSink for Observer {
-    async fn event(&self, event: Event) {
-        if let EventKind::VersionFetched { resource, version, .. } = &event.kind {
-            let fetched = (resource.clone(), version.clone());
-            self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push(fetched);
-        }
-        self.inner.event(event).await;
     }
 }

@@ -144,7 +144,8 @@ async fn a_job_checks_and_fetches_what_it_gets_in_one_stream_of_events() {
     let resolved = index(|it| matches!(it, EventKind::InputsResolved { .. })).unwrap();
     let check = index(|it| matches!(it, EventKind::StepStarted { kind: StepType::Check, .. }));
     assert!(check.unwrap() < resolved);
-    assert_eq!(fs::read_dir(place.path("cache")).unwrap().count(), 1, "`git` keeps a cache");
+    // A directory and its record.
+    assert_eq!(fs::read_dir(place.path("cache")).unwrap().count(), 2, "`git` keeps a cache");
     place.is_tidy();
 }
 
@@ -349,4 +350,69 @@ async fn a_secret_of_the_environment_reaches_a_task_and_is_masked() {
     let output = place.events.output("test");
     assert_eq!(result.status, Status::Succeeded, "{output}");
     assert!(!output.contains(&std::env::var("HOME").unwrap()), "{output}");
+}
+
+#[tokio::test]
+async fn a_version_with_a_secret_in_it_flows_on_whole() {
+    let place = Place::new();
+    // `HOME` is set wherever tests run; its value stands for a token.
+    let text = r#"
+        variable "token" { secret "env" { key = "HOME" } }
+        resource_type "own" {
+          check "shell" { cmd = "printf '[{\"at\":\"%s\"}]' \"$param_token\"" }
+          pull "shell" { cmd = "echo \"fetching $version_at\"; test \"$version_at\" = \"$HOME\"" }
+        }
+        resource "own" "app" { params { token = var.token } }
+        job "one" { get "own" "app" {} }
+        job "two" { get "own" "app" { passed = ["one"] } }
+    "#;
+    let result = place.run(text, place.options(JobChoice::All)).await;
+    assert_eq!(outcomes(&result), ["one succeeded", "two succeeded"]);
+    assert!(!place.events.steps("two").iter().any(|it| it.starts_with("check")));
+    assert_eq!(place.events.output("two"), "fetching ***\n");
+}
+
+#[tokio::test]
+async fn a_runner_type_may_hold_a_secret_of_its_own() {
+    let place = Place::new();
+    let text = r#"
+        variable "token" { secret "env" { key = "HOME" } }
+        runner_type "own" {
+          params = ["cmd"]
+          run {
+            path = "/bin/sh"
+            args = ["-ec", "$cmd"]
+            env  = { TOKEN = "<${var.token}>" }
+          }
+        }
+        job "test" {
+          task "use" { run "own" { cmd = "echo \"$TOKEN\"; test \"$TOKEN\" = \"<$HOME>\"" } }
+        }
+    "#;
+    let result = place.run(text, place.options(JobChoice::Only)).await;
+    let output = place.events.output("test");
+    assert_eq!((result.status, output.as_str()), (Status::Succeeded, "<***>\n"));
+}
+
+#[tokio::test]
+async fn a_run_that_used_a_cache_keeps_all_caches_within_their_bound() {
+    let place = Place::new();
+    let text = r#"
+        resource_type "own" {
+          cache = true
+          check "shell" { cmd = "echo kept >> $CACHE_DIR/file; printf '[{\"n\":\"%s\"}]' $(wc -l < $CACHE_DIR/file)" }
+          pull "shell" { cmd = "test -e $CACHE_DIR/file; echo $version_n" }
+        }
+        resource "own" "app" {}
+        job "test" { get "own" "app" {} }
+    "#;
+    for (limit, seen) in [(1000, "1\n"), (0, "2\n"), (1000, "1\n")] {
+        let events = Place { dir: tempfile::tempdir().unwrap(), events: Events::default() };
+        let mut options = events.options(JobChoice::Only);
+        options.cache = Some(place.path("cache"));
+        options.cache_limit_bytes = limit;
+        let result = events.run(text, options).await;
+        assert_eq!(result.jobs[0].problems, [""; 0]);
+        assert_eq!(events.events.output("test"), seen, "a limit of {limit}");
+    }
 }

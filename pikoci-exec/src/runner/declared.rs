@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pikoci_core::catalog::ParamSpec;
 use pikoci_core::context::{StepContext, StepRun};
+use pikoci_core::params::Attributes;
 use pikoci_core::pipeline::RunnerTypeDecl;
 use pikoci_core::{Exit, Params, Runner, TypeError, Value};
 
@@ -25,7 +26,9 @@ use crate::process::{self, EnvironmentPolicy, ProcessSpec};
 /// - the item `"$env"` to `-e NAME` for every variable of the step.
 ///
 /// Any other `$NAME` stays for a shell to see. In the values of parameters only
-/// `$BUILD_*` is expanded beforehand. What was put in is never expanded or split again.
+/// `$BUILD_*` is expanded beforehand. What was put in, secrets among it, is
+/// never expanded or split again. A secret in `args` can be read by everyone on
+/// the machine, as all arguments can; one in `env` cannot.
 #[derive(Debug, Clone)]
 pub struct DeclaredRunner {
     decl: RunnerTypeDecl,
@@ -53,41 +56,66 @@ impl Runner for DeclaredRunner {
     }
 
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
-        let spec = self.command(step.context, params)?;
+        let scope = Scope::new(&self.decl, params, step.context);
+        let secrets = step.resolve(&self.deferred(&scope)).await?;
+        let spec = self.command(&scope, &secrets)?;
         Ok(process::run(spec, step.io, step.cancel).await?)
     }
 }
 
 impl DeclaredRunner {
-    /// The command that a `run` block with these parameters stands for.
-    fn command(&self, context: &StepContext, params: &Params) -> Result<ProcessSpec, TypeError> {
-        let scope = Scope {
-            accepted: self.decl.params.as_deref(),
-            given: params
-                .iter()
-                .filter(|(_, value)| !matches!(value, Value::Null))
-                .map(|(name, value)| (name.to_owned(), with_build_names(value, context)))
-                .collect(),
-            context,
+    /// The values of the declaration with a secret in them, by where they
+    /// stand. Names in them are expanded here, before the secrets are put in.
+    fn deferred(&self, scope: &Scope<'_>) -> Attributes {
+        let expanded = |text: &str| scope.text(text).unwrap_or_default();
+        let args = self.decl.args.iter().enumerate().map(|(index, it)| (arg_key(index), it));
+        let env = self.decl.env.iter().map(|(name, it)| (env_key(name), it));
+        std::iter::once((PATH_KEY.to_owned(), &self.decl.path))
+            .chain(args)
+            .chain(env)
+            .filter(|(_, value)| value.is_deferred())
+            .map(|(key, value)| (key, value.map_texts(&expanded)))
+            .collect()
+    }
+
+    /// The command that a `run` block stands for; `secrets` are the values of
+    /// [`deferred`](Self::deferred) with the secrets put in.
+    fn command(&self, scope: &Scope<'_>, secrets: &Params) -> Result<ProcessSpec, TypeError> {
+        let text = |key: &str, value: &Value| match value.to_text() {
+            Some(text) => scope.text(&text),
+            None => secrets.text(key),
         };
-        let path = scope.text(&own_text(&self.decl.path, "path")?).unwrap_or_default();
+        let path = text(PATH_KEY, &self.decl.path).unwrap_or_default();
         if path.is_empty() {
             return Err(TypeError::errored(
                 "the runner type's `path` is empty for these parameters",
             ));
         }
         let mut args = Vec::new();
-        for item in &self.decl.args {
-            scope.item(&own_text(item, "args")?, &mut args);
+        for (index, item) in self.decl.args.iter().enumerate() {
+            match item.to_text() {
+                Some(item) => scope.item(&item, &mut args),
+                None => args.extend(secrets.text(&arg_key(index))),
+            }
         }
-        let mut spec = ProcessSpec::for_step(path, context, &self.environment).args(args);
+        let mut spec = ProcessSpec::for_step(path, scope.context, &self.environment).args(args);
         for (name, value) in &self.decl.env {
-            if let Some(value) = scope.text(&own_text(value, "env")?) {
+            if let Some(value) = text(&env_key(name), value) {
                 spec.env.insert(name.into(), value.into());
             }
         }
         Ok(spec)
     }
+}
+
+const PATH_KEY: &str = "path";
+
+fn arg_key(index: usize) -> String {
+    format!("args[{index}]")
+}
+
+fn env_key(name: &str) -> String {
+    format!("env.{name}")
 }
 
 /// What names stand for in one command.
@@ -97,7 +125,16 @@ struct Scope<'a> {
     context: &'a StepContext,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    fn new(decl: &'a RunnerTypeDecl, params: &Params, context: &'a StepContext) -> Self {
+        let given = params
+            .iter()
+            .filter(|(_, value)| !matches!(value, Value::Null))
+            .map(|(name, value)| (name.to_owned(), with_build_names(value, context)))
+            .collect();
+        Self { accepted: decl.params.as_deref(), given, context }
+    }
+
     /// Appends what one item of `args` becomes: nothing, one argument or several.
     fn item(&self, item: &str, args: &mut Vec<String>) {
         match lone_name(item) {
@@ -135,15 +172,6 @@ impl Scope<'_> {
         });
         (!(expanded.is_empty() && unset.get())).then_some(expanded)
     }
-}
-
-/// A text of the declaration itself.
-fn own_text(value: &Value, attribute: &str) -> Result<String, TypeError> {
-    value.to_text().ok_or_else(|| {
-        TypeError::errored(format!(
-            "the runner type's `{attribute}` holds a secret; pass it by a parameter or the task's `env`"
-        ))
-    })
 }
 
 /// `value` with the engine's own `BUILD_*` names expanded in its texts.

@@ -26,6 +26,11 @@ impl ExecRunner {
     pub fn new(environment: Arc<EnvironmentPolicy>) -> Self {
         Self { environment }
     }
+
+    /// What its commands see of this program's own environment.
+    pub(crate) fn environment(&self) -> &Arc<EnvironmentPolicy> {
+        &self.environment
+    }
 }
 
 #[async_trait]

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+
 use super::check_invariants;
-use crate::event::EventKind;
-use crate::params::Attributes;
+use crate::catalog::ParamSpec;
+use crate::context::StepRun;
+use crate::event::{EventKind, OutputStream};
+use crate::params::{Attributes, Params};
 use crate::pipeline::{SecretRef, SecretTypeDecl, Step, StepKind, Task, Variable, VariableType};
+use crate::secret::SecretFields;
 use crate::status::Status;
 use crate::testkit::plan::{World, get, job, put, service, task};
 use crate::testkit::{End, Script};
+use crate::traits::{Exit, Runner, SecretType, TypeError};
 use crate::value::{Deferred, Value};
 use crate::version::Version;
 
@@ -470,4 +476,123 @@ async fn what_a_function_makes_of_a_secret_is_masked_too() {
     let call = world.calls.all().pop().unwrap();
     assert_eq!(call.env["UP"], "ABC-S3CRET7");
     assert_eq!(world.output("0"), "it is ***");
+}
+
+/// Has attributes of its own, as a declared type has, and prints them with the
+/// secrets put in; as a secret type it answers the first one.
+#[derive(Debug, Clone)]
+struct Own(Attributes);
+
+impl Own {
+    fn of(value: Value) -> Self {
+        Self(Attributes::from([("own".into(), value)]))
+    }
+}
+
+#[async_trait]
+impl Runner for Own {
+    fn params(&self) -> ParamSpec {
+        ParamSpec::any()
+    }
+
+    async fn run(&self, step: &mut StepRun<'_>, _params: &Params) -> Result<Exit, TypeError> {
+        let own = step.resolve(&self.0).await?.text("own").unwrap_or_default();
+        assert!(own.contains("sup3r"), "{own}");
+        step.io.output(OutputStream::Stdout, own.into()).await;
+        Ok(Exit::Code(0))
+    }
+}
+
+#[async_trait]
+impl SecretType for Own {
+    fn params(&self) -> ParamSpec {
+        ParamSpec::any()
+    }
+
+    async fn get(
+        &self,
+        step: &mut StepRun<'_>,
+        _params: &Params,
+    ) -> Result<SecretFields, TypeError> {
+        let own = step.resolve(&self.0).await?.text("own").unwrap_or_default();
+        Ok(SecretFields::from([("value".to_owned(), own.into())]))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_has_the_secrets_of_its_own_declaration_put_in_and_masked() {
+    let own = Own::of(template(vec!["$WORKDIR <".into(), secret("pw"), ">".into()]));
+    let on_own = |name: &str| {
+        with(task(name), |task| {
+            task.run.runner = "own".into();
+        })
+    };
+    let mut world = World::new().secret_type(|it| it.holds("x", "value", "sup3r-$WORKDIR"));
+    world.types = world.types.runner("own", own.clone());
+    declare(&mut world, "pw", "x".into(), None);
+    let result = world.run(job("j", vec![on_own("a")])).await;
+    check_invariants(&world);
+    assert_eq!(result.status, Status::Succeeded, "{:?}", result.reason);
+    assert_eq!(world.output("0"), "$WORKDIR <***>");
+
+    let mut world = World::new();
+    world.types = world.types.runner("own", own);
+    declare(&mut world, "pw", "gone".into(), None);
+    let result = world.run(job("j", vec![on_own("a")])).await;
+    assert_eq!(result.status, Status::Errored);
+    assert_eq!(
+        result.reason.as_deref(),
+        Some("`task a` errored: variable `pw`: there is no secret at `gone`")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_type_may_need_another_secret_but_not_its_own() {
+    let step = || {
+        with(task("a"), |task| {
+            task.env.insert("PW".into(), secret("pw"));
+        })
+    };
+    for (needs, reason) in [
+        ("other", None),
+        (
+            "pw",
+            Some(
+                "`task a` errored: variable `pw`: variable `pw`: its secret needs itself: pw -> pw",
+            ),
+        ),
+    ] {
+        let mut world = World::new().secret_type(|it| it.holds("x", "value", "sup3r"));
+        world.types = world.types.secret_type("own", Own::of(secret(needs)));
+        declare(&mut world, "other", "x".into(), None);
+        declare(&mut world, "pw", "y".into(), None);
+        if let Some(it) = world.pipeline.variables.get_mut("pw").and_then(|it| it.secret.as_mut()) {
+            it.secret_type = "own".into();
+        }
+        let result = world.run(job("j", vec![step()])).await;
+        check_invariants(&world);
+        assert_eq!(result.reason.as_deref(), reason);
+        if reason.is_none() {
+            assert_eq!(world.calls.all().pop().unwrap().env["PW"], "sup3r");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_holds_the_true_versions_that_were_fetched() {
+    let version = Version::from_pairs([("ref", "sup3r-s3cret")]);
+    let mut world = World::new()
+        .secret_type(|it| it.holds("x", "value", "sup3r-s3cret"))
+        .resource("app", &[("password", secret("pw"))])
+        .resource("late", &[]);
+    declare(&mut world, "pw", "x".into(), None);
+    world.inputs.insert("app".into(), version.clone());
+    let failing = with(task("no"), |task| {
+        task.inputs.push("nothing".into());
+    });
+    let result = world.run(job("j", vec![get("app"), failing, get("late")])).await;
+    assert_eq!(result.inputs, BTreeMap::from([("app".to_owned(), version)]));
+    let all = serde_json::to_string(&world.events.all()).unwrap();
+    let fetched = all.split("version_fetched").nth(1).unwrap();
+    assert!(!fetched.contains("s3cret"), "{fetched}");
 }

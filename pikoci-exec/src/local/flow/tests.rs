@@ -35,7 +35,12 @@ fn version(text: &str) -> Version {
     Version::from_pairs([("v", text)])
 }
 
-fn ended(job: &Job, status: Status, outputs: &[(&str, &str)]) -> BuildResult {
+fn ended(
+    job: &Job,
+    status: Status,
+    inputs: &[(&str, &str)],
+    outputs: &[(&str, &str)],
+) -> BuildResult {
     BuildResult {
         name: BuildName {
             team: "local".into(),
@@ -45,6 +50,7 @@ fn ended(job: &Job, status: Status, outputs: &[(&str, &str)]) -> BuildResult {
         },
         status,
         reason: None,
+        inputs: inputs.iter().map(|it| (it.0.to_owned(), version(it.1))).collect(),
         outputs: outputs.iter().map(|it| (it.0.to_owned(), version(it.1))).collect(),
     }
 }
@@ -99,10 +105,10 @@ fn a_version_flows_to_the_jobs_behind() {
     let [test, build, deploy] = &it.jobs[..] else { panic!("three jobs") };
     let mut flow = Flow::default();
     assert_eq!(flow.inputs(test), known(&[]), "nothing is known: the build has to check");
-    let fetched = vec![("t.app".to_owned(), version("1"))];
-    flow.finished(test, &ended(test, Status::Succeeded, &[]), fetched.clone());
+    let app = [("app", "1")];
+    flow.finished(test, &ended(test, Status::Succeeded, &app, &[]));
     assert_eq!(flow.inputs(build), known(&[("app", "1")]));
-    flow.finished(build, &ended(build, Status::Warning, &[("t.image", "i")]), fetched);
+    flow.finished(build, &ended(build, Status::Warning, &app, &[("t.image", "i")]));
     assert_eq!(flow.inputs(deploy), known(&[("app", "1"), ("image", "i")]));
 }
 
@@ -111,13 +117,13 @@ fn jobs_side_by_side_see_one_version_until_somebody_puts_another() {
     let it = graph(&[("a", &["app"]), ("b", &["app", ">app"]), ("c", &["app"])]);
     let [a, b, c] = &it.jobs[..] else { panic!("three jobs") };
     let mut flow = Flow::default();
-    let fetched = vec![("t.app".to_owned(), version("1"))];
-    flow.finished(a, &ended(a, Status::Failed, &[]), fetched.clone());
+    let app = [("app", "1")];
+    flow.finished(a, &ended(a, Status::Failed, &app, &[]));
     assert_eq!(flow.inputs(b), known(&[("app", "1")]));
     let mut told = Flow::default();
-    told.finished(b, &ended(b, Status::Succeeded, &[("t.app", "2")]), fetched.clone());
+    told.finished(b, &ended(b, Status::Succeeded, &app, &[("t.app", "2")]));
     assert_eq!(told.inputs(c), known(&[("app", "2")]));
-    flow.finished(b, &ended(b, Status::Succeeded, &[]), fetched);
+    flow.finished(b, &ended(b, Status::Succeeded, &app, &[]));
     assert_eq!(flow.inputs(c), known(&[]), "the put told no version: the next job has to look");
 }
 
@@ -131,13 +137,13 @@ fn a_job_behind_one_that_did_not_succeed_is_not_run() {
         (Status::Cancelled, "job `a` before it was cancelled"),
     ] {
         let mut flow = Flow::default();
-        flow.finished(a, &ended(a, status, &[]), Vec::new());
+        flow.finished(a, &ended(a, status, &[], &[]));
         assert_eq!(flow.inputs(b), Err(expected.into()));
         flow.not_run(b);
         assert_eq!(flow.inputs(c), Err("job `b` before it was not run".into()));
     }
     let mut flow = Flow::default();
-    flow.finished(a, &ended(a, Status::Succeeded, &[]), Vec::new());
+    flow.finished(a, &ended(a, Status::Succeeded, &[], &[]));
     assert_eq!(flow.inputs(b), Err("no version of `t.app` has passed `a`".into()));
     assert_eq!(Flow::default().inputs(b), known(&[]), "a job run alone takes the newest");
 }

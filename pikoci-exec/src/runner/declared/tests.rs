@@ -8,6 +8,7 @@ use std::time::Duration;
 use pikoci_core::context::{BuildContext, Environment};
 use pikoci_core::name::{BuildId, BuildName, StepId};
 use pikoci_core::pipeline::Location;
+use pikoci_core::value::Deferred;
 
 use super::*;
 
@@ -35,6 +36,12 @@ fn context() -> StepContext {
     }
 }
 
+fn command(decl: RunnerTypeDecl, params: &Params) -> Result<ProcessSpec, TypeError> {
+    let context = context();
+    let scope = Scope::new(&decl, params, &context);
+    DeclaredRunner::new(decl.clone()).command(&scope, &Params::default())
+}
+
 fn list(items: &[&str]) -> Value {
     Value::List(items.iter().map(|item| Value::from(*item)).collect())
 }
@@ -47,7 +54,7 @@ fn args(accepted: Option<&[&str]>, args: &[&str], params: &[(&str, Value)]) -> V
         ..RunnerTypeDecl::default()
     };
     let params = params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let spec = DeclaredRunner::new(decl).command(&context(), &params).unwrap();
+    let spec = command(decl, &params).unwrap();
     assert_eq!(spec.program, "prog");
     spec.args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
 }
@@ -154,7 +161,7 @@ fn path_and_environment_expand_by_the_same_rules() {
         ..RunnerTypeDecl::default()
     };
     let params = [("tool".to_owned(), Value::from("t"))].into_iter().collect();
-    let spec = DeclaredRunner::new(decl).command(&context(), &params).unwrap();
+    let spec = command(decl, &params).unwrap();
     assert_eq!(spec.program, "/w/bin/t");
     assert_eq!(spec.env.get(OsStr::new("TOOL")).unwrap(), "<t>");
     assert_eq!(spec.env.get(OsStr::new("GONE")), None);
@@ -164,6 +171,36 @@ fn path_and_environment_expand_by_the_same_rules() {
 #[test]
 fn an_empty_path_is_told() {
     let decl = RunnerTypeDecl { path: "$tool".into(), ..RunnerTypeDecl::default() };
-    let error = DeclaredRunner::new(decl).command(&context(), &Params::default()).unwrap_err();
+    let error = command(decl, &Params::default()).unwrap_err();
     assert!(error.message.contains("`path` is empty"), "{error}");
+}
+
+#[test]
+fn names_are_expanded_before_secrets_are_put_in() {
+    let secret = || Value::Deferred(Box::new(Deferred::Secret { variable: "token".into() }));
+    let template =
+        |before: &str| Value::Deferred(Box::new(Deferred::Template(vec![before.into(), secret()])));
+    let decl = RunnerTypeDecl {
+        path: template("$WORKDIR/"),
+        args: vec!["$WORKDIR".into(), template("--$tool="), secret()],
+        env: BTreeMap::from([("TOKEN".to_owned(), template("$WORKDIR:"))]),
+        ..RunnerTypeDecl::default()
+    };
+    let params = [("tool".to_owned(), Value::from("t"))].into_iter().collect();
+    let context = context();
+    let scope = Scope::new(&decl, &params, &context);
+    let runner = DeclaredRunner::new(decl.clone());
+    // As the engine does, with a secret that looks like a name.
+    let secrets = runner.deferred(&scope).into_iter().map(|(key, value)| {
+        let Value::Deferred(deferred) = value else { panic!("{key} is not deferred") };
+        let text = match *deferred {
+            Deferred::Template(parts) => format!("{}$WORKDIR", parts[0].to_text().unwrap()),
+            _ => "$WORKDIR".into(),
+        };
+        (key, text.into())
+    });
+    let spec = runner.command(&scope, &secrets.collect()).unwrap();
+    assert_eq!(spec.program, "/w/$WORKDIR");
+    assert_eq!(spec.args, ["/w", "--t=$WORKDIR", "$WORKDIR"]);
+    assert_eq!(spec.env.get(OsStr::new("TOKEN")).unwrap(), "/w:$WORKDIR");
 }
