@@ -381,7 +381,8 @@ impl ResourceType for ScriptedResource {
 
 scripted_type! {
     /// A service type with scripts for `start`, `ready` and `stop`. A `ready`
-    /// whose script exits with another code than 0 is not ready yet.
+    /// whose script exits with another code than 0 is not ready yet. Of a script
+    /// for `ready_policy` only a panic counts.
     ScriptedService {
         policy: Option<ReadyPolicy> = Some(ReadyPolicy {
             interval: Duration::from_secs(1),
@@ -398,6 +399,9 @@ impl ServiceType for ScriptedService {
     }
 
     fn ready_policy(&self) -> Option<ReadyPolicy> {
+        if let End::Panic(message) = self.scripts.next("ready_policy").end {
+            std::panic::panic_any(message);
+        }
         self.policy
     }
 
