@@ -1,4 +1,4 @@
-//! The pipeline language: HCL in, a checked [`Pipeline`](crate::Pipeline) out.
+//! The pipeline language: HCL in, a checked [`Pipeline`] out.
 
 mod condition_text;
 pub mod diagnostic;
