@@ -1,7 +1,7 @@
 //! Masking of secrets in texts and in streams of output.
 //!
 //! Every secret is replaced by `***`: as it is, and as the commands of a build
-//! are likely to print it by accident ([`forms`]). At each place the longest
+//! are likely to print it by accident (`forms`). At each place the longest
 //! secret wins; a match starts where the one before it ended. What is printed
 //! in pieces is masked as if it had been printed whole: a [`MaskStream`] holds
 //! back the end of a piece only while it may be the beginning of a secret.

@@ -58,7 +58,7 @@ pub enum ExportsError {
 /// The values by key.
 ///
 /// # Errors
-/// When a line is not as the [format](self) says, or there is too much.
+/// When a line is not as the format says, or there is too much.
 ///
 /// ```
 /// let values = pikoci_core::plan::parse_exports(b"tag=v1\nnotes<<.\none\ntwo\n.\n").unwrap();

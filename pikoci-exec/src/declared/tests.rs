@@ -236,7 +236,7 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     };
     let decl = ResourceTypeDecl {
         pull: Some(exec),
-        check: Some(shell("true")),
+        push: Some(shell("true")),
         runner: Some(instead),
         ..ResourceTypeDecl::default()
     };
@@ -247,8 +247,8 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     it.pull(&mut bench.step(), &params(&[]), &refs(&["a"])[0]).await.unwrap();
     assert_eq!(bench.io.text(), r#"sweet|e|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
     // What was a `cmd` stays one.
-    let mut bench = Bench::new("check x");
-    let _ = it.check(&mut bench.step(), &params(&[]), None).await;
+    let mut bench = Bench::new("put x");
+    it.push(&mut bench.step(), &params(&[]), &params(&[])).await.unwrap();
     assert_eq!(bench.io.text(), "sweet||true");
 }
 
