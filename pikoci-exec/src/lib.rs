@@ -29,7 +29,12 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let text = r#"
 //!     job "hello" {
-//!       task "greet" { run "shell" { cmd = "echo hello from $BUILD_JOB_NAME" } }
+//!       task "greet" {
+//!         run "exec" {
+//!           path = "echo"
+//!           args = ["hello"]
+//!         }
+//!       }
 //!     }
 //! "#;
 //! let catalog = pikoci_exec::catalog();
@@ -47,6 +52,7 @@
 //! let run = LocalRun::new(pipeline, &pikoci_exec::defaults(), options)?;
 //! let result = run.run(&|_| Arc::new(Steps), &Default::default()).await?;
 //! assert!(result.status.is_ok());
+//! assert_eq!(result.jobs[0].job, "hello");
 //! # Ok(())
 //! # }
 //! ```

@@ -225,8 +225,7 @@ impl Run<'_> {
                 whole = outcome;
             }
             if !go_on {
-                let reason = whole.reason.clone().unwrap_or_default();
-                let reason = if stop.is_cancelled() { stop.reason() } else { reason };
+                let reason = if stop.is_cancelled() { stop.reason() } else { whole.in_short() };
                 self.skip_all(rest, &reason).await;
                 break;
             }

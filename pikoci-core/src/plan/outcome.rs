@@ -12,17 +12,17 @@ pub(super) struct Outcome {
     pub(super) status: Status,
     pub(super) reason: Option<String>,
     pub(super) exit_code: Option<i32>,
-    /// Whether the reason names the step that is to blame already.
-    blamed: bool,
+    /// The step that is to blame and how it ended, once the reason names it too.
+    blamed: Option<String>,
 }
 
 impl Outcome {
     pub(super) fn succeeded() -> Self {
-        Self { status: Status::Succeeded, reason: None, exit_code: None, blamed: false }
+        Self { status: Status::Succeeded, reason: None, exit_code: None, blamed: None }
     }
 
     pub(super) fn ended(status: Status, reason: impl Into<String>) -> Self {
-        Self { status, reason: Some(reason.into()), exit_code: None, blamed: false }
+        Self { status, reason: Some(reason.into()), exit_code: None, blamed: None }
     }
 
     pub(super) fn failed(reason: impl Into<String>) -> Self {
@@ -64,16 +64,23 @@ impl Outcome {
     /// The same as seen from around the step: the reason names the innermost
     /// step that is to blame.
     pub(super) fn blame(mut self, step: &str) -> Self {
-        if !self.blamed && !matches!(self.status, Status::Succeeded | Status::Skipped) {
-            let status = self.status;
+        if self.blamed.is_none() && !matches!(self.status, Status::Succeeded | Status::Skipped) {
+            let blamed = format!("`{step}` {status}", status = self.status);
             self.reason = Some(match self.reason {
-                Some(reason) => format!("`{step}` {status}: {reason}"),
-                None => format!("`{step}` {status}"),
+                Some(reason) => format!("{blamed}: {reason}"),
+                None => blamed.clone(),
             });
-            self.blamed = true;
+            self.blamed = Some(blamed);
             self.exit_code = None;
         }
         self
+    }
+
+    /// Why the steps behind it are not run: who is to blame, without what that
+    /// step has told whole about itself.
+    pub(super) fn in_short(&self) -> String {
+        let said = self.blamed.as_ref().or(self.reason.as_ref());
+        said.cloned().unwrap_or_else(|| self.status.to_string())
     }
 }
 

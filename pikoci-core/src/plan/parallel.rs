@@ -67,7 +67,7 @@ impl Run<'_> {
         }
         let outcome = self.step(step, &mut scope, group).await.blame(&step.title());
         if fail_fast && !outcome.is_ok() {
-            group.cancel(outcome.reason.clone().unwrap_or_default());
+            group.cancel(outcome.in_short());
         }
         (scope, outcome)
     }

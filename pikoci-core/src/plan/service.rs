@@ -33,6 +33,7 @@ pub(super) struct Started {
     step: Step,
     kind: String,
     implementation: Arc<dyn ServiceType>,
+    policy: Option<ReadyPolicy>,
     /// As its start got them: a stop must not depend on a secret store.
     params: Params,
     /// What its commands see; after the start, with what the start told.
@@ -61,7 +62,7 @@ impl Run<'_> {
         for step in steps {
             let StepKind::Service(service) = &step.kind else { continue };
             if !whole.is_ok() || stop.is_cancelled() {
-                let reason = if stop.is_cancelled() { stop.reason() } else { reason_of(&whole) };
+                let reason = if stop.is_cancelled() { stop.reason() } else { whole.in_short() };
                 self.skip(step, &reason).await;
                 continue;
             }
@@ -85,10 +86,10 @@ impl Run<'_> {
                 *outcome = ready;
             }
         } else {
-            let reason = if stop.is_cancelled() { stop.reason() } else { reason_of(&whole) };
+            let reason = if stop.is_cancelled() { stop.reason() } else { whole.in_short() };
             for (step, _, running) in &started {
                 if let Some(running) = running
-                    && policy(running).is_some()
+                    && running.policy.is_some()
                 {
                     self.emit(EventKind::StepSkipped {
                         step: step.id.child("ready"),
@@ -182,6 +183,8 @@ impl Run<'_> {
             .expanded(&service.params, &mut self.step_run(&context, io, stop))
             .await
             .map_err(Outcome::broken)?;
+        // Asked here, where a panic of it ends this start and nothing else.
+        let policy = kind.ready_policy();
         guarded_work("the service cannot be written to the journal", || {
             self.host.journal.service_starting(&self.record(step, service, scope))
         })?;
@@ -191,6 +194,7 @@ impl Run<'_> {
             step: step.clone(),
             kind: service.kind.clone(),
             implementation: Arc::clone(kind),
+            policy,
             params: params.clone(),
             scope: Mutex::new(scope.fork()),
         });
@@ -250,14 +254,14 @@ impl Run<'_> {
         }
         let outcome = outcome.blame(&ready_name(step));
         if !outcome.is_ok() {
-            group.cancel(reason_of(&outcome));
+            group.cancel(outcome.in_short());
         }
         outcome
     }
 
     /// Asks a service again and again until it is ready.
     async fn wait_ready(&self, started: &Arc<Started>, stop: &Stop) -> Outcome {
-        let Some(policy) = policy(started) else {
+        let Some(policy) = started.policy else {
             return Outcome::succeeded();
         };
         let step = &started.step;
@@ -395,10 +399,6 @@ impl Run<'_> {
             tracing::warn!(build = %self.context.name, step = %step.id, %problem, "a service was stopped and is still in the journal");
         }
     }
-}
-
-fn policy(started: &Started) -> Option<ReadyPolicy> {
-    started.implementation.ready_policy()
 }
 
 fn ready_name(step: &Step) -> String {

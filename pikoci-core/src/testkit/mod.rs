@@ -1,9 +1,11 @@
-//! Doubles for the traits. Outside semver.
+//! Doubles for the traits, and what every implementation of them must do. Outside semver.
 //!
 //! - [`world`]: what a build runs in, in memory: events, workspace, journal, clock.
 //! - [`script`]: runners and types that do what a test tells them and remember how they were called.
 //! - [`plan`]: jobs and steps in few words.
+//! - [`conformance`]: checks to run against an implementation of one's own.
 
+pub mod conformance;
 pub mod plan;
 pub mod script;
 pub mod world;

@@ -107,6 +107,10 @@ pub enum End {
 pub struct Script {
     /// What it puts out, piece by piece.
     pub output: Vec<(OutputStream, Bytes)>,
+    /// The variables whose values it puts out after that.
+    pub variables: Vec<String>,
+    /// The file in its working directory that it puts out after that.
+    pub file: Option<String>,
     /// How long it takes (on tokio's clock); being told to stop ends it earlier.
     pub delay: Duration,
     /// What it writes to `$PIKOCI_OUTPUT`, where it has a [`MemoryWorkspace`].
@@ -120,7 +124,15 @@ pub struct Script {
 impl Script {
     /// Ends like this, at once and silently.
     pub fn new(end: End) -> Self {
-        Self { output: Vec::new(), delay: Duration::ZERO, exports: None, creates: None, end }
+        Self {
+            output: Vec::new(),
+            variables: Vec::new(),
+            file: None,
+            delay: Duration::ZERO,
+            exports: None,
+            creates: None,
+            end,
+        }
     }
 
     /// Succeeds.
@@ -137,6 +149,20 @@ impl Script {
     #[must_use]
     pub fn says(mut self, text: impl Into<Bytes>) -> Self {
         self.output.push((OutputStream::Stdout, text.into()));
+        self
+    }
+
+    /// Puts out the value of a variable on standard output.
+    #[must_use]
+    pub fn shows_variable(mut self, name: impl Into<String>) -> Self {
+        self.variables.push(name.into());
+        self
+    }
+
+    /// Puts out a real file of its working directory on standard output.
+    #[must_use]
+    pub fn shows_file(mut self, path: impl Into<String>) -> Self {
+        self.file = Some(path.into());
         self
     }
 
@@ -168,6 +194,16 @@ impl Script {
     ) -> Result<Exit, TypeError> {
         for (stream, piece) in &self.output {
             step.io.output(*stream, piece.clone()).await;
+        }
+        for name in &self.variables {
+            let value = step.context.env.0.get(name).cloned().unwrap_or_default();
+            step.io.output(OutputStream::Stdout, value.into()).await;
+        }
+        if let Some(path) = &self.file {
+            let path = step.context.workdir.join(path);
+            let content = std::fs::read(&path)
+                .map_err(|error| TypeError::errored(format!("`{}`: {error}", path.display())))?;
+            step.io.output(OutputStream::Stdout, content.into()).await;
         }
         if let Some(workspace) = workspace {
             if let (Some(text), Some(path)) =
@@ -381,7 +417,8 @@ impl ResourceType for ScriptedResource {
 
 scripted_type! {
     /// A service type with scripts for `start`, `ready` and `stop`. A `ready`
-    /// whose script exits with another code than 0 is not ready yet.
+    /// whose script exits with another code than 0 is not ready yet. Of a script
+    /// for `ready_policy` only a panic counts.
     ScriptedService {
         policy: Option<ReadyPolicy> = Some(ReadyPolicy {
             interval: Duration::from_secs(1),
@@ -398,6 +435,9 @@ impl ServiceType for ScriptedService {
     }
 
     fn ready_policy(&self) -> Option<ReadyPolicy> {
+        if let End::Panic(message) = self.scripts.next("ready_policy").end {
+            std::panic::panic_any(message);
+        }
         self.policy
     }
 

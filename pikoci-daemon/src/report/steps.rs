@@ -332,27 +332,23 @@ impl Steps {
         out.push_str(&format!(" {duration:>8}  "));
         out.push_str(&"  ".repeat(row.depth));
         let quiet = row.word.is_empty() || row.word == "SKIP";
-        paint.add(out, if quiet { style::DIM } else { Style::new() }, &row.name);
+        let style = if quiet { style::DIM } else { Style::new() };
+        paint.add(out, style, &row.name);
         let details = row.details.iter().map(|text| one_line(text)).collect::<Vec<_>>().join("  ");
         if !details.is_empty() {
             let used = 2 * row.depth + width::columns(&row.name);
             let aligned = self.name_width.max(*NAME_WIDTHS.start());
             let start = NAME_COLUMN + used.max(aligned) + 2;
-            // A skipped step only repeats what another one has told whole.
-            let details = match row.word {
-                "SKIP" => width::cut(&details, columns.saturating_sub(start).max(8)),
-                _ => details,
-            };
             let wanted = width::columns(&details);
-            if start + wanted <= columns || row.word == "SKIP" {
+            if start + wanted <= columns {
                 out.push_str(&" ".repeat(start - NAME_COLUMN - used));
-                paint.add(out, if quiet { style::DIM } else { Style::new() }, &details);
+                paint.add(out, style, &details);
             } else {
                 let indent = NAME_COLUMN + 2 * row.depth + 2;
                 for line in width::wrap(&details, columns.saturating_sub(indent).max(20)) {
                     out.push('\n');
                     out.push_str(&" ".repeat(indent));
-                    out.push_str(&line);
+                    paint.add(out, style, &line);
                 }
             }
         }

@@ -155,7 +155,7 @@ pub(super) fn failing_build() -> Vec<Event> {
         .start("2.on_failure", StepType::Hook, "on_failure")
         .output("2.on_failure", "saving logs\n")
         .pass("2.on_failure", 80)
-        .skip("3", StepType::Put, "put image", "a step before it failed")
+        .skip("3", StepType::Put, "put image", "`task integration` failed")
         .start("1.stop", StepType::ServiceStop, "postgres:stop")
         .pass("1.stop", 90)
         .end(Status::Failed, 14_201, Some("task integration: exit code 101"));

@@ -55,7 +55,7 @@ async fn steps_run_in_order_and_a_failure_skips_the_rest() {
         world.steps(),
         ["task a succeeded", "task b failed", "task c skipped", "do skipped", "task d skipped"]
     );
-    assert_eq!(world.view().steps[2].reason.as_deref(), Some("`task b` failed: exit code 2"));
+    assert_eq!(world.view().steps[2].reason.as_deref(), Some("`task b` failed"));
     assert_eq!(world.journal.lines(), ["build", "end"]);
 }
 
@@ -444,7 +444,7 @@ async fn fail_fast_ends_the_siblings_and_does_not_blame_them() {
         .iter()
         .map(|it| (it.name.as_str(), it.status.unwrap(), it.reason.clone().unwrap_or_default()))
         .collect();
-    let swept = "`task b` failed: exit code 1".to_owned();
+    let swept = "`task b` failed".to_owned();
     assert_eq!(told[1], ("task a", Status::Cancelled, swept.clone()));
     assert_eq!(told[3], ("task c", Status::Skipped, swept));
 }
@@ -563,6 +563,22 @@ async fn a_service_that_does_not_start_is_stopped_all_the_same() {
             ["web:start skipped", "web:ready skipped", "db:ready skipped", "task a skipped"]
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_panics_when_asked_for_its_policy_is_not_started() {
+    let world = World::new()
+        .service_type("db", |it| it.on("ready_policy", [Script::new(End::Panic("p"))]))
+        .service_type("web", |it| it);
+    let result = run_job(&world, job("j", vec![service("web"), service("db"), task("a")])).await;
+    let reason = "`db:start` errored: the implementation panicked: p";
+    assert_eq!(ended(&result), (Status::Errored, reason));
+    assert_eq!(world.calls.short(), ["start 0.start", "stop 0.stop"]);
+    let view = world.view();
+    let skipped: Vec<_> =
+        view.steps.iter().filter(|it| it.status == Some(Status::Skipped)).collect();
+    assert_eq!(skipped.len(), 2);
+    assert!(skipped.iter().all(|it| it.reason.as_deref() == Some("`db:start` errored")));
 }
 
 #[tokio::test(start_paused = true)]
