@@ -128,6 +128,13 @@ impl Catalog {
         self.entries.entry(kind).or_default().insert(name.into(), entry);
     }
 
+    /// Sets what looks at the values of the parameters of an entry, where there is one.
+    pub fn set_check(&mut self, kind: CatalogKind, name: &str, check: ParamsCheck) {
+        if let Some(entry) = self.entries.get_mut(&kind).and_then(|it| it.get_mut(name)) {
+            entry.check = Some(check);
+        }
+    }
+
     /// This catalog and every type of a registry that it does not have yet, with
     /// the parameters that each tells of itself.
     #[must_use]

@@ -110,8 +110,8 @@ pub struct SecretRef {
     pub secret_type: String,
     /// The attributes of the `secret` block, such as `path`.
     pub params: Attributes,
-    /// The field of the answer that is the value; without it, the answer must have one field.
-    pub key: Option<String>,
+    /// The field of the answer that is the value, a text; without it, the answer must have one field.
+    pub key: Option<Value>,
 }
 
 /// A command of a type or a step: which runner, with which attributes.

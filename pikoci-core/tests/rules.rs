@@ -269,7 +269,7 @@ job "a" {
     assert_eq!(pipeline.variables["user"].value, Some("joe".into()));
     let secret = pipeline.variables["password"].secret.as_ref().unwrap();
     assert_eq!(secret.params["path"], "secret/joe".into());
-    assert_eq!(secret.key.as_deref(), Some("password"));
+    assert_eq!(secret.key, Some("password".into()));
     assert_eq!(
         pipeline.secret_types["vault"].attributes["address"],
         "https://vault.example.com".into()

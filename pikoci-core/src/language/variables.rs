@@ -183,7 +183,13 @@ fn secret(
     let [(secret_type, span)] = reader.labels(node, ["TYPE"])?;
     let fields = Fields::new(reader, node, scope);
     let found = types.require(CatalogKind::SecretType, secret_type, span);
-    let key = fields.text("key");
+    let key = fields.value("key");
+    if let Some(other @ (Value::List(_) | Value::Set(_) | Value::Object(_))) = &key {
+        reader.report(
+            Diagnostic::error("wrong-type", fields.value_span("key"), "`key` must be a string")
+                .label(format!("this is {}", article(other.kind()))),
+        );
+    }
     let params = fields.rest();
     if found {
         // `key` also goes to types for which it is a parameter (`env`).

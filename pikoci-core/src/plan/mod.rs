@@ -137,6 +137,6 @@ pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken)
     interpret::run(build, host, cancel).await
 }
 
-pub use exports::{ExportsError, MAX_EXPORTS_BYTES, parse as parse_exports};
+pub use exports::{ExportsError, MAX_EXPORTS_BYTES, MAX_VALUE_BYTES, parse as parse_exports};
 pub use leaf::cache_key;
 pub use resolve::{Secrets, expand};

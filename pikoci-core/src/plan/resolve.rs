@@ -15,7 +15,7 @@ use crate::language::eval::force_expanding;
 use crate::language::functions::{Budget, Context};
 use crate::mask::Masker;
 use crate::params::{Attributes, Params};
-use crate::pipeline::{Pipeline, SecretRef, Variable, VariableType};
+use crate::pipeline::{Pipeline, Variable, VariableType};
 use crate::secret::{ExposeSecret as _, SecretFields};
 use crate::traits::TypeError;
 use crate::types::Types;
@@ -58,17 +58,20 @@ pub fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// Whether a function is applied to a secret somewhere in `value`.
-fn has_call(value: &Value) -> bool {
+/// Calls `f` with every function that is applied to a secret in `value`.
+fn calls(value: &Value, f: &mut dyn FnMut(&Value)) {
     match value {
-        Value::List(items) | Value::Set(items) => items.iter().any(has_call),
-        Value::Object(map) => map.values().any(has_call),
+        Value::List(items) | Value::Set(items) => items.iter().for_each(|item| calls(item, f)),
+        Value::Object(map) => map.values().for_each(|item| calls(item, f)),
         Value::Deferred(deferred) => match deferred.as_ref() {
-            Deferred::Call { .. } => true,
-            Deferred::Template(parts) => parts.iter().any(has_call),
-            Deferred::Secret { .. } => false,
+            Deferred::Call { arguments, .. } => {
+                f(value);
+                arguments.iter().for_each(|item| calls(item, f));
+            }
+            Deferred::Template(parts) => parts.iter().for_each(|item| calls(item, f)),
+            Deferred::Secret { .. } => {}
         },
-        _ => false,
+        _ => {}
     }
 }
 
@@ -176,10 +179,12 @@ impl Resolver<'_> {
                 let made = self.force(value, expand).map_err(|problem| {
                     TypeError::errored(format!("the value of `{name}` cannot be made: {problem}"))
                 })?;
-                if has_call(value) {
-                    // What a function makes of a secret is one as well.
-                    texts(&made, &mut |text| self.secrets.masker.register(text));
-                }
+                // What a function makes of a secret is one as well.
+                calls(value, &mut |call| {
+                    if let Ok(made) = self.force(call, expand) {
+                        texts(&made, &mut |text| self.secrets.masker.register(text));
+                    }
+                });
                 out.insert(name.clone(), made);
             }
             Ok(out)
@@ -232,10 +237,14 @@ impl Resolver<'_> {
         attributes.extend(secret.params.clone());
         // Some types need to know which field is asked for: `env` has one for each name.
         if let Some(key) = &secret.key {
-            attributes.entry("key".into()).or_insert_with(|| key.as_str().into());
+            attributes.insert("key".into(), key.clone());
         }
         self.behind.push(name.to_owned());
         let params = self.attributes(&attributes, &str::to_owned, step).await.map(Params::new);
+        let key = match (&params, &secret.key) {
+            (Ok(params), Some(_)) => params.text("key"),
+            _ => None,
+        };
         // The type's own command may hold secrets, which this one waits for as well.
         let nested = Secrets { behind: self.behind.clone(), ..self.secrets.clone() };
         self.behind.pop();
@@ -247,14 +256,14 @@ impl Resolver<'_> {
         for value in fields.values() {
             masker.register(value.expose_secret());
         }
-        pick(secret, &fields).and_then(|text| fits(variable, text)).map_err(errored)
+        pick(key.as_deref(), &fields).and_then(|text| fits(variable, text)).map_err(errored)
     }
 }
 
 /// The field that a variable takes.
-fn pick<'a>(secret: &SecretRef, fields: &'a SecretFields) -> Result<&'a str, String> {
+fn pick<'a>(key: Option<&str>, fields: &'a SecretFields) -> Result<&'a str, String> {
     let names = || fields.keys().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    let value = match &secret.key {
+    let value = match key {
         Some(key) => fields.get(key).ok_or_else(|| {
             if fields.is_empty() {
                 format!("its secret has no field `{key}`; it has none at all")

@@ -7,12 +7,12 @@ use croner::parser::CronParser;
 use croner::{Cron, Direction};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-use pikoci_core::catalog::ParamSpec;
+use pikoci_core::catalog::{ParamProblem, ParamSpec};
 use pikoci_core::clock::Clock;
 use pikoci_core::context::StepRun;
-use pikoci_core::params::Params;
+use pikoci_core::params::{Attributes, Params};
 use pikoci_core::version::Metadata;
-use pikoci_core::{ResourceType, TypeError, Version};
+use pikoci_core::{ResourceType, TypeError, Value, Version};
 
 /// The most moments one check reports; older ones are left out.
 const MOST_VERSIONS: usize = 100;
@@ -40,6 +40,7 @@ impl CronResource {
 impl ResourceType for CronResource {
     fn params(&self) -> ParamSpec {
         ParamSpec::only(["expression", "schedule", "timezone"])
+            .exactly_one(["expression", "schedule"])
     }
 
     async fn check(
@@ -97,12 +98,7 @@ fn fired(
     now: Timestamp,
     from: Option<Timestamp>,
 ) -> Result<Vec<Timestamp>, String> {
-    let zone = if timezone == "UTC" {
-        TimeZone::UTC
-    } else {
-        TimeZone::get(timezone)
-            .map_err(|_| format!("`{timezone}` is no known time zone, such as `Europe/Berlin`"))?
-    };
+    let zone = zone(timezone)?;
     let cron = parse(expression)?;
     let mut times: Vec<Timestamp> = cron
         .iter_from(now.to_zoned(zone.clone()), Direction::Backward)
@@ -120,6 +116,31 @@ fn fired(
     times.extend(from.filter(|from| *from <= now));
     times.reverse();
     Ok(times)
+}
+
+/// Looks at the parameters when a pipeline is read.
+pub(super) fn check_params(values: &Attributes) -> Result<(), ParamProblem> {
+    let problem = |param: &str| {
+        let param = param.to_owned();
+        move |message: String| ParamProblem { param, message }
+    };
+    let text = |name: &str| values.get(name).and_then(Value::to_text);
+    for name in ["expression", "schedule"] {
+        if let Some(expression) = text(name) {
+            let cron = parse(&expression).map_err(problem(name))?;
+            cron.find_next_occurrence(&Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC), true)
+                .map_err(|_| problem(name)(format!("`{expression}` never fires")))?;
+        }
+    }
+    text("timezone").map_or(Ok(()), |name| zone(&name).map(drop)).map_err(problem("timezone"))
+}
+
+fn zone(name: &str) -> Result<TimeZone, String> {
+    if name == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name)
+        .map_err(|_| format!("`{name}` is no known time zone, such as `Europe/Berlin`"))
 }
 
 fn parse(expression: &str) -> Result<Cron, String> {

@@ -1,4 +1,4 @@
-//! What is built in: one table of names, parameters and what stands behind each.
+//! What is built in: the types in code, the one in the language, and the names of those to come.
 
 mod cron;
 mod fs;
@@ -37,69 +37,53 @@ const GIT_PARAMS: &[&str] = &[
     "private_key",
 ];
 
-/// What stands behind a built-in name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Behind {
-    /// Code, registered by [`defaults_with`].
-    Code,
-    /// A definition in the pipeline language, which reading a pipeline puts
-    /// into it where it is used.
-    Hcl(&'static str),
-    /// Nothing yet: a pipeline may use it and errors when it runs.
-    Nothing,
-}
+/// What a `put` to a `git` resource takes.
+const GIT_PUT_PARAMS: &[&str] = &["repository", "branch", "rebase"];
 
-/// Kind, name, parameters (`!` marks those that must be given; empty accepts any).
-type Row = (CatalogKind, &'static str, &'static [&'static str], Behind);
-
-const TABLE: &[Row] = {
-    use Behind::{Code, Hcl, Nothing};
-    use CatalogKind::{NotificationType, ResourceType, RunnerType, SecretType, ServiceType};
+/// Names that a pipeline may use and that nothing stands behind yet: what uses
+/// them errors when it runs.
+const LATER: &[(CatalogKind, &[&str])] = {
+    use CatalogKind::{NotificationType, ResourceType, SecretType, ServiceType};
     &[
-        (RunnerType, "exec", &["path!", "args", "env", "dir"], Code),
-        (RunnerType, "shell", &["cmd", "file", "shell"], Code),
-        (RunnerType, "docker", &["image!", "cmd", "args"], Code),
-        (ResourceType, "git", GIT_PARAMS, Hcl(GIT)),
-        (ResourceType, "cron", &["expression", "schedule", "timezone"], Code),
-        (ResourceType, "fs", &["path!", "name", "ignore"], Code),
-        (ResourceType, "trigger", &[], Nothing),
-        (ResourceType, "artifact", &[], Nothing),
-        (ResourceType, "github-check", &[], Nothing),
-        (ServiceType, "postgresql", &[], Nothing),
-        (ServiceType, "postgres", &[], Nothing),
-        (ServiceType, "mariadb", &[], Nothing),
-        (ServiceType, "redis", &[], Nothing),
-        (ServiceType, "nats", &[], Nothing),
-        (ServiceType, "rabbitmq", &[], Nothing),
-        (ServiceType, "kafka", &[], Nothing),
-        (ServiceType, "vault", &[], Nothing),
-        (ServiceType, "keycloak", &[], Nothing),
-        (SecretType, "env", &["key", "path"], Code),
-        (SecretType, "file", &["path!", "format", "key"], Code),
-        (SecretType, "vault", &[], Nothing),
-        (SecretType, "pikoci", &[], Nothing),
-        (NotificationType, "slack", &[], Nothing),
-        (NotificationType, "discord", &[], Nothing),
-        (NotificationType, "webhook", &[], Nothing),
-        (NotificationType, "github-check", &[], Nothing),
+        (ResourceType, &["trigger", "artifact", "github-check"]),
+        (
+            ServiceType,
+            &[
+                "postgresql",
+                "postgres",
+                "mariadb",
+                "redis",
+                "nats",
+                "rabbitmq",
+                "kafka",
+                "vault",
+                "keycloak",
+            ],
+        ),
+        (SecretType, &["vault", "pikoci"]),
+        (NotificationType, &["slack", "discord", "webhook", "github-check"]),
     ]
 };
 
 /// What is built in, as the pipeline language needs to know it.
 pub fn catalog() -> Catalog {
     let mut catalog = Catalog::new();
-    for (kind, name, params, behind) in TABLE {
-        let entry = CatalogEntry {
-            params: param_spec(params),
-            definition: match behind {
-                Behind::Hcl(text) => Some(text),
-                Behind::Code | Behind::Nothing => None,
-            },
-            available: *behind != Behind::Nothing,
-            ..CatalogEntry::default()
-        };
-        catalog.insert(*kind, *name, entry);
+    let git = CatalogEntry {
+        params: ParamSpec::only(GIT_PARAMS.iter().copied()),
+        put: ParamSpec::only(GIT_PUT_PARAMS.iter().copied()),
+        definition: Some(GIT),
+        available: true,
+        ..CatalogEntry::default()
+    };
+    catalog.insert(CatalogKind::ResourceType, "git", git);
+    for (kind, names) in LATER {
+        for name in *names {
+            catalog.insert(*kind, *name, CatalogEntry::default());
+        }
     }
+    // What is registered tells its parameters itself.
+    catalog = catalog.with_types(&defaults());
+    catalog.set_check(CatalogKind::ResourceType, "cron", cron::check_params);
     catalog
 }
 
@@ -123,16 +107,12 @@ pub fn defaults_with(clock: Arc<dyn Clock>, environment: Arc<EnvironmentPolicy>)
         .resource_type("fs", FsResource::new())
         .secret_type("env", EnvSecret::new())
         .secret_type("file", FileSecret::new());
-    for (kind, name, _, behind) in TABLE {
-        if *behind == Behind::Nothing {
+    for (kind, names) in LATER {
+        for name in *names {
             Unavailable::register(*kind, name, &mut types);
         }
     }
     types
-}
-
-fn param_spec(names: &[&'static str]) -> ParamSpec {
-    if names.is_empty() { ParamSpec::any() } else { ParamSpec::only(names.iter().copied()) }
 }
 
 #[cfg(test)]
@@ -158,20 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn the_catalog_and_the_implementations_agree_on_parameters() {
-        let types = defaults();
-        let catalog = catalog();
-        for (name, it) in &types.resource_types {
-            let entry = catalog.get(CatalogKind::ResourceType, name).expect("listed");
-            assert_eq!(it.params(), entry.params, "{name}");
-        }
-        for (name, it) in &types.secret_types {
-            let entry = catalog.get(CatalogKind::SecretType, name).expect("listed");
-            assert_eq!(it.params(), entry.params, "{name}");
-        }
-        for (name, it) in &types.runners {
-            let entry = catalog.get(CatalogKind::RunnerType, name).expect("listed");
-            assert_eq!(it.params(), entry.params, "{name}");
-        }
+    fn a_cron_that_cannot_be_is_told_when_the_pipeline_is_read() {
+        let check = |name: &str, value: &str| {
+            let values = [(name.to_owned(), value.into())].into();
+            cron::check_params(&values).map_err(|problem| problem.param)
+        };
+        assert_eq!(check("expression", "0 2 * * *"), Ok(()));
+        assert_eq!(check("expression", "61 * * * *"), Err("expression".into()));
+        assert_eq!(check("schedule", "0 0 31 2 *"), Err("schedule".into()));
+        assert_eq!(check("timezone", "Mars/X"), Err("timezone".into()));
+        assert_eq!(check("timezone", "Europe/Berlin"), Ok(()));
     }
 }

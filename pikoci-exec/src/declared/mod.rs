@@ -148,7 +148,7 @@ fn find<T: ?Sized>(
 
 /// What a declaration's `params = [...]` accepts.
 fn spec(params: Option<&Vec<String>>) -> ParamSpec {
-    ParamSpec { accepted: params.cloned(), required: Vec::new() }
+    ParamSpec { accepted: params.cloned(), ..ParamSpec::default() }
 }
 
 #[cfg(test)]

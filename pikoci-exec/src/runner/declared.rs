@@ -52,7 +52,7 @@ impl DeclaredRunner {
 #[async_trait]
 impl Runner for DeclaredRunner {
     fn params(&self) -> ParamSpec {
-        ParamSpec { accepted: self.decl.params.clone(), required: Vec::new() }
+        ParamSpec { accepted: self.decl.params.clone(), ..ParamSpec::default() }
     }
 
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {

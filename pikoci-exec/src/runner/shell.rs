@@ -31,7 +31,7 @@ impl ShellRunner {
 #[async_trait]
 impl Runner for ShellRunner {
     fn params(&self) -> ParamSpec {
-        ParamSpec::only(["cmd", "file", "shell"])
+        ParamSpec::only(["cmd", "file", "shell"]).exactly_one(["cmd", "file"])
     }
 
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {

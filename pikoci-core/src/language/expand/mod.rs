@@ -250,7 +250,9 @@ impl Printer {
             if let Some(SecretRef { secret_type, params, key }) = &variable.secret {
                 out.block("secret", &[secret_type], |out| {
                     out.attributes(params);
-                    out.text_attribute("key", key.as_deref());
+                    if let Some(key) = key {
+                        out.attribute("key", key);
+                    }
                 });
             }
         });

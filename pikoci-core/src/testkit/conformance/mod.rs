@@ -115,7 +115,7 @@ impl Scene {
 
     /// The step at work.
     pub fn step(&mut self) -> StepRun<'_> {
-        StepRun { context: &self.context, io: &mut self.io, cancel: &self.cancel }
+        StepRun::new(&self.context, &mut self.io, &self.cancel)
     }
 
     /// Has the step told to stop as soon as it has put out `word`.
