@@ -16,6 +16,9 @@ use tokio_util::sync::CancellationToken;
 /// How much of a file is in memory at once, in bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
 
+/// How the names of things begin that are not yet, or no longer, in their place.
+const STAGED_PREFIX: &str = ".pikoci-";
+
 /// Why files could not be looked at or copied.
 #[derive(Debug, Error)]
 pub(crate) enum FilesError {
@@ -35,6 +38,9 @@ pub(crate) enum FilesError {
         /// What is wrong with it.
         message: String,
     },
+    /// What is there must stay as it is.
+    #[error("{0}")]
+    Refused(String),
     /// The token fired.
     #[error("cancelled")]
     Cancelled,
@@ -131,36 +137,23 @@ pub(crate) fn copy(
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent).map_err(at(parent))?;
     }
-    walk(source, Some(target), ignored, cancel)
+    walk(source, Some((target, Appear::Direct)), ignored, cancel)
 }
 
-/// Puts a copy of `source` in the place of `target`. A file appears whole or
-/// not at all; for a directory there is a moment without one.
-pub(crate) fn replace(
-    source: &Path,
-    target: &Path,
-    cancel: &CancellationToken,
-) -> Result<String, FilesError> {
-    let parent = target.parent().filter(|it| !it.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(at(parent))?;
-    let staging =
-        tempfile::Builder::new().prefix(".pikoci-").tempdir_in(parent).map_err(at(parent))?;
-    let fresh = staging.path().join("new");
-    let digest = walk(source, Some(&fresh), &Gitignore::empty(), cancel)?;
-    let is_dir = |path: &Path| fs::symlink_metadata(path).is_ok_and(|it| it.is_dir());
-    if is_dir(target) || (is_dir(&fresh) && fs::symlink_metadata(target).is_ok()) {
-        fs::rename(target, staging.path().join("old")).map_err(at(target))?;
-    }
-    fs::rename(&fresh, target).map_err(at(target))?;
-    Ok(digest)
+/// How files come into being in a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Appear {
+    /// Under their own name, which is fine where nobody looks meanwhile.
+    Direct,
+    /// Under another name until they are whole; what is in their place stays until then.
+    Atomic,
 }
 
 /// Goes through the tree in a stable order, takes its digest and copies it to
-/// `target` where there is one.
+/// `target` where there is one. What else is in the target stays as it is.
 fn walk(
     root: &Path,
-    target: Option<&Path>,
+    target: Option<(&Path, Appear)>,
     ignored: &Gitignore,
     cancel: &CancellationToken,
 ) -> Result<String, FilesError> {
@@ -176,7 +169,9 @@ fn walk(
         }
         let is_root = relative.as_os_str().is_empty();
         let source = if is_root { root.to_path_buf() } else { root.join(&relative) };
-        let copy = target.map(|it| if is_root { it.to_path_buf() } else { it.join(&relative) });
+        let copy = target.map(|(target, appear)| {
+            (if is_root { target.to_path_buf() } else { target.join(&relative) }, appear)
+        });
         // The root may be given by way of a link; nothing below it is followed.
         let meta = if is_root { fs::metadata(&source) } else { fs::symlink_metadata(&source) };
         let meta = meta.map_err(at(&source))?;
@@ -187,13 +182,16 @@ fn walk(
         let executable = if mode & 0o111 == 0 { "" } else { "x" };
         if meta.is_dir() {
             note(&mut hash, "dir", &relative);
-            if let Some(copy) = &copy {
+            if let Some((copy, _)) = &copy {
                 match fs::create_dir(copy) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && copy.is_dir() => {
-                    }
-                    other => other.map_err(at(copy))?,
+                    Ok(()) => modes.push((copy.clone(), mode)),
+                    // Only the root may be there by way of a link.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AlreadyExists
+                            && (kind(copy) == Some(Kind::Directory)
+                                || (is_root && copy.is_dir())) => {}
+                    Err(error) => return Err(at(copy)(error)),
                 }
-                modes.push((copy.clone(), mode));
             }
             let mut names = BTreeSet::<OsString>::new();
             for entry in fs::read_dir(&source).map_err(at(&source))? {
@@ -204,9 +202,15 @@ fn walk(
             let link = fs::read_link(&source).map_err(at(&source))?;
             note(&mut hash, "link", &relative);
             note(&mut hash, "to", &link);
-            if let Some(copy) = &copy {
-                remove_file(copy)?;
-                std::os::unix::fs::symlink(&link, copy).map_err(at(copy))?;
+            if let Some((copy, appear)) = &copy {
+                let make = |path: &Path| std::os::unix::fs::symlink(&link, path);
+                match appear {
+                    Appear::Direct => {
+                        remove_file(copy)?;
+                        make(copy).map_err(at(copy))?;
+                    }
+                    Appear::Atomic => persist(staged(copy, make)?, copy)?,
+                }
             }
         } else if meta.is_file() {
             note(&mut hash, "file", &relative);
@@ -214,9 +218,13 @@ fn walk(
             let mut from = File::open(&source).map_err(at(&source))?;
             let mut to = match &copy {
                 None => None,
-                Some(copy) => {
+                Some((copy, Appear::Direct)) => {
                     remove_file(copy)?;
-                    Some((File::create_new(copy).map_err(at(copy))?, copy))
+                    Some((File::create_new(copy).map_err(at(copy))?, copy, None))
+                }
+                Some((copy, Appear::Atomic)) => {
+                    let (file, path) = staged(copy, |path| File::create_new(path))?.into_parts();
+                    Some((file, copy, Some(path)))
                 }
             };
             let mut length = 0u64;
@@ -229,7 +237,7 @@ fn walk(
                 };
                 let chunk = buffer.get(..count).unwrap_or_default();
                 hash.update(chunk);
-                if let Some((to, copy)) = &mut to {
+                if let Some((to, copy, _)) = &mut to {
                     to.write_all(chunk).map_err(at(copy))?;
                 }
                 length += count as u64;
@@ -238,8 +246,11 @@ fn walk(
                 }
             }
             hash.update(length.to_be_bytes());
-            if let Some((to, copy)) = &to {
+            if let Some((to, copy, staged)) = to {
                 to.set_permissions(fs::Permissions::from_mode(mode & 0o777)).map_err(at(copy))?;
+                if let Some(staged) = staged {
+                    staged.persist(copy).map_err(|error| at(copy)(error.error))?;
+                }
             }
         }
     }
@@ -249,6 +260,39 @@ fn walk(
         fs::set_permissions(&path, mode).map_err(at(&path))?;
     }
     Ok(hex(&hash.finalize()))
+}
+
+/// Makes something beside `path` that is to take its place.
+fn staged<T>(
+    path: &Path,
+    make: impl FnMut(&Path) -> io::Result<T>,
+) -> Result<tempfile::NamedTempFile<T>, FilesError> {
+    let parent = path.parent().unwrap_or(path);
+    tempfile::Builder::new().prefix(STAGED_PREFIX).make_in(parent, make).map_err(at(path))
+}
+
+/// Lets it take the place.
+fn persist<T>(staged: tempfile::NamedTempFile<T>, path: &Path) -> Result<(), FilesError> {
+    staged.into_temp_path().persist(path).map_err(|error| at(path)(error.error))
+}
+
+/// What is at a path, without following a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    Link,
+    /// A file, or what is like one to those who put something in its place.
+    File,
+}
+
+/// What is at `path`, if anything.
+fn kind(path: &Path) -> Option<Kind> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some(match () {
+        () if meta.is_dir() => Kind::Directory,
+        () if meta.is_symlink() => Kind::Link,
+        () => Kind::File,
+    })
 }
 
 /// Removes what is in the way of a copy, from an attempt before this one.
@@ -276,6 +320,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         out
     })
 }
+
+mod put;
+
+pub(crate) use put::put;
 
 #[cfg(test)]
 mod tests;

@@ -150,8 +150,35 @@ async fn exec_expands_by_parameter_and_passes_every_variable() {
     assert_eq!(exit, Ok(Exit::Code(0)));
     assert_eq!(
         printed,
-        format!("{work}/x|${{BUILD_NUMBER}}|$GET_APP_REF|$HOME|s3cret value|n7 $UNKNOWN|{work}|")
+        format!("{work}/x|7|$(touch pwned)|$HOME|s3cret value|n7 $UNKNOWN|{work}|")
     );
+    assert!(!step.work().join("pwned").exists());
+}
+
+#[tokio::test]
+async fn exec_expands_arguments_but_no_scripts() {
+    let step = Step::new();
+    for (args, expected) in [
+        (&["$BUILD_NUMBER", "a${BUILD_NUMBER}b"][..], "7|a7b|"),
+        (
+            &["$HOME", "$UNKNOWN", "$$BUILD_NUMBER", "${BUILD_NUMBER:-x}"],
+            "$HOME|$UNKNOWN|$$BUILD_NUMBER|${BUILD_NUMBER:-x}|",
+        ),
+        // One word and never expanded again.
+        (&["$param_token", "$GET_APP_REF"], "s3cret value|$(touch pwned)|"),
+        (&["-c", "$GET_APP_REF", "$BUILD_NUMBER"], "-c|$GET_APP_REF|7|"),
+        (&["-ec", "$GET_APP_REF"], "-ec|$GET_APP_REF|"),
+        (&["-e", "-x", "$GET_APP_REF"], "-e|-x|$GET_APP_REF|"),
+    ] {
+        executable(&step.work().join("show"), "printf '%s|' \"$@\"");
+        let params = [("path", "./show".into()), ("args", list(args))];
+        let (exit, printed) = step.run(&ExecRunner::default(), &params).await;
+        assert_eq!(exit, Ok(Exit::Code(0)));
+        assert_eq!(printed, expected);
+    }
+    let params = [("path", "sh".into()), ("args", list(&["-c", "echo \"$GET_APP_REF\""]))];
+    let (_, printed) = step.run(&ExecRunner::default(), &params).await;
+    assert_eq!(printed, "$(touch pwned)\n");
     assert!(!step.work().join("pwned").exists());
 }
 

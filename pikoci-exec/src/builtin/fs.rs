@@ -19,8 +19,15 @@ use crate::files::{self, FilesError};
 /// `.gitignore`; `name`, where a `get` puts it in the working directory (by
 /// default a directory goes under the resource's name, a file under its own).
 /// A version is `{"sha256": …}` over contents, names, links and the executable
-/// bit. `put` takes `from`, a path in the working directory, and copies it to
-/// `path`; a file appears there whole or not at all.
+/// bit.
+///
+/// `put` takes `from`, a path in the working directory, and copies it to
+/// `path`; a file appears there whole or not at all. A directory is merged into
+/// one that is already there: files of the same name are replaced one by one,
+/// nothing else is removed. With `replace = true` the whole directory is
+/// exchanged, at once where the system can. A file on a directory, or a
+/// directory on a file, fails and changes nothing, unless `replace = true`.
+/// Where `path` is a symbolic link, what it leads to is meant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FsResource;
 
@@ -38,7 +45,7 @@ impl ResourceType for FsResource {
     }
 
     fn put_params(&self) -> ParamSpec {
-        ParamSpec::only(["from!"])
+        ParamSpec::only(["from!", "replace"])
     }
 
     async fn check(
@@ -100,9 +107,13 @@ impl ResourceType for FsResource {
             TypeError::errored("`put` of an `fs` resource needs `from`: what to copy")
         })?;
         let workdir = step.context.workdir.clone();
+        let replace = put.flag("replace");
+        let ignore = params.texts("ignore");
         let digest = blocking(step.cancel, move |cancel| {
             let source = files::inside(&workdir, &from)?;
-            files::replace(&source, &target, cancel)
+            files::put(&source, &target, replace, cancel)?;
+            // What a check will find: other files may be there, too.
+            files::digest(&target, &files::ignored(&target, &ignore)?, cancel)
         })
         .await?;
         Ok(Some(version(digest)))
@@ -130,6 +141,7 @@ async fn blocking<T: Send + 'static>(
     match tokio::task::spawn_blocking(move || work(&token)).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(FilesError::Cancelled)) => Err(TypeError::cancelled()),
+        Ok(Err(FilesError::Refused(message))) => Err(TypeError::failed(message)),
         Ok(Err(error)) => Err(TypeError::errored(error.to_string())),
         Err(_) => Err(TypeError::errored("copying files was given up")),
     }
@@ -138,6 +150,8 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use pikoci_core::traits::TypeErrorKind;
 
     use super::*;
     use crate::test_support::{Bench, params};
@@ -197,5 +211,35 @@ mod tests {
             let pushed = it.push(&mut bench.step(), &given, &put).await;
             assert!(pushed.is_err(), "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_put_loses_nothing_unless_it_is_told_to_replace() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("site");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("keep"), "old").unwrap();
+        let given = params(&[("path", target.to_str().unwrap()), ("ignore", "keep")]);
+        let it = FsResource::new();
+        let mut bench = Bench::new("put site");
+        fs::create_dir(bench.workdir.join("public")).unwrap();
+        fs::write(bench.workdir.join("public/index"), "new").unwrap();
+        let directory = params(&[("from", "public")]);
+        let made = it.push(&mut bench.step(), &given, &directory).await.unwrap();
+        assert_eq!(fs::read_to_string(target.join("keep")).unwrap(), "old");
+        assert_eq!(fs::read_to_string(target.join("index")).unwrap(), "new");
+        let found = it.check(&mut bench.step(), &given, None).await.unwrap();
+        assert_eq!(made.as_ref(), found.first(), "a check finds what was put");
+
+        let file = params(&[("from", "public/index")]);
+        let error = it.push(&mut bench.step(), &given, &file).await.unwrap_err();
+        assert_eq!(error.kind, TypeErrorKind::Failed);
+        assert!(error.message.contains("site` is a directory"), "{}", error.message);
+        assert!(target.join("keep").exists());
+
+        let mut directory = directory;
+        directory.insert("replace", true);
+        it.push(&mut bench.step(), &given, &directory).await.unwrap();
+        assert!(!target.join("keep").exists() && target.join("index").exists());
     }
 }

@@ -62,7 +62,7 @@ resource_type "git" {
         *[!0-9a-f]*) die "the repository answered '$newest' for '$wanted'" ;;
       esac
 
-      case $version_ref in *[!0-9a-f]*) die "'$version_ref' is no commit" ;; esac
+      case $version_ref in *[!0-9a-f]*) die "'$version_ref' is no commit; a tag or branch goes into the resource's 'ref' or 'branch'" ;; esac
       if [ -z "$version_ref" ]; then
         printf '[{"ref":"%s"}]\n' "$newest"
         exit 0
@@ -109,7 +109,7 @@ resource_type "git" {
         case $value in -*) die "'$value' looks like an option" ;; esac
       done
       case /$name/ in //* | */../*) die "'$name' leads out of the working directory" ;; esac
-      case $version_ref in '' | *[!0-9a-f]*) die "'$version_ref' is no commit" ;; esac
+      case $version_ref in '' | *[!0-9a-f]*) die "'$version_ref' is no commit; a tag or branch goes into the resource's 'ref' or 'branch'" ;; esac
       case $param_depth in *[!0-9]*) die "depth must be a number, not '$param_depth'" ;; esac
       export GIT_TERMINAL_PROMPT=0
       tmp=$(mktemp -d)

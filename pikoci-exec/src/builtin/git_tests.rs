@@ -178,6 +178,11 @@ async fn what_looks_like_an_option_or_leads_out_is_refused() {
     for version in ["", "--help", "main", "$(id)"] {
         let mut bench = Bench::new("get app");
         the_type().pull(&mut bench.step(), &origin.params(&[]), &at(version)).await.unwrap_err();
+        let expected = format!(
+            "git: '{version}' is no commit; a tag or branch goes into the resource's 'ref' or \
+             'branch'\n"
+        );
+        assert_eq!(bench.io.text(), expected);
     }
     assert_eq!(fs::read_dir(marker.path()).unwrap().count(), 0, "something was run");
 }

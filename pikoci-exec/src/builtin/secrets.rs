@@ -16,7 +16,8 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// The `env` secret type: variables of the worker's own environment.
 ///
 /// `key` (or `path`) is the variable's name; the answer has one field, `value`,
-/// and the same under the variable's name. A variable that is empty counts as missing.
+/// and the same under the variable's name. A variable that is empty is an
+/// error as a missing one is.
 pub struct EnvSecret {
     lookup: Box<Lookup>,
 }
@@ -65,9 +66,12 @@ impl SecretType for EnvSecret {
         if name.is_empty() || name.contains(['=', '\0']) {
             return Err(TypeError::errored(format!("`{name}` is no name of a variable")));
         }
-        let value = (self.lookup)(&name).filter(|value| !value.is_empty()).ok_or_else(|| {
-            TypeError::errored(format!("`{name}` is not set in the worker's environment"))
-        })?;
+        let missing = |how| format!("`{name}` is {how} in the worker's environment");
+        let value = match (self.lookup)(&name) {
+            None => return Err(TypeError::errored(missing("not set"))),
+            Some(value) if value.is_empty() => return Err(TypeError::errored(missing("empty"))),
+            Some(value) => value,
+        };
         let value = SecretString::from(value);
         let mut fields = SecretFields::from([(name, value.clone())]);
         // With `key` given, the engine looks for a field of that name.
@@ -251,7 +255,7 @@ mod tests {
         let fields = it.get(&mut bench.step(), &params(&[("path", "TOKEN")])).await.unwrap();
         assert_eq!(plain(fields), pairs(&[("value", "t")]));
         for (name, expected) in [
-            ("EMPTY", "`EMPTY` is not set in the worker's environment"),
+            ("EMPTY", "`EMPTY` is empty in the worker's environment"),
             ("MISSING", "`MISSING` is not set in the worker's environment"),
             ("A=B", "`A=B` is no name of a variable"),
             ("", "`` is no name of a variable"),

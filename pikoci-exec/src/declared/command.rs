@@ -14,12 +14,17 @@ use pikoci_core::pipeline::CommandBlock;
 use pikoci_core::{Exit, Runner, StepIo, TypeError, Value};
 
 use super::Runners;
+use crate::runner::scripts;
 
 /// The most of a command's standard output that is kept to be parsed, in bytes.
 pub(crate) const CAPTURE_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// How many characters of a command's output an error shows.
 const SHOWN_CHARS: usize = 300;
+
+/// How much of the end of a command's output errors look at, in bytes and lines.
+const TAIL_BYTES: usize = 16 * 1024;
+const TAIL_LINES: usize = 50;
 
 /// What happens to a command's output, besides being kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +49,8 @@ pub(crate) struct Ended {
     pub(crate) stdout: Vec<u8>,
     /// Whether there was more standard output than is kept.
     pub(crate) truncated: bool,
-    /// The last line it printed on either stream.
-    pub(crate) last_line: String,
+    /// The line it printed that says best what was wrong, see [`Tail`]; empty if none.
+    pub(crate) telling_line: String,
 }
 
 /// The commands of one declared type.
@@ -74,7 +79,13 @@ impl Commands {
         vars: BTreeMap<String, String>,
         output: Output,
     ) -> Result<Ended, TypeError> {
-        let Ready { runner, params, env } = self.ready(step, block).await?;
+        let known = |name: &str| {
+            vars.contains_key(name)
+                || step.context.env.0.contains_key(name)
+                || name == "RESOURCE_NAME"
+                || (name == "CACHE_DIR" && step.context.cache_dir.is_some())
+        };
+        let Ready { runner, params, env } = self.ready(step, block, &known).await?;
         let mut context = step.context.clone();
         context.env.0.extend(env);
         context.env.0.extend(vars);
@@ -93,28 +104,29 @@ impl Commands {
             stdout: Vec::new(),
             held: Vec::new(),
             truncated: false,
-            last: LastLine::default(),
+            tail: Tail::default(),
         };
         let exit = {
             let inner = StepRun::new(&context, &mut io, step.cancel);
             let mut inner = inner.with_secrets(step.secrets);
             runner.run(&mut inner, &params).await
         };
-        let Capture { stdout, held, truncated, last, inner, .. } = io;
+        let Capture { stdout, held, truncated, tail, inner, .. } = io;
         if !matches!(exit, Ok(Exit::Code(0))) {
             for chunk in held {
                 inner.output(OutputStream::Stderr, chunk).await;
             }
         }
-        Ok(Ended { exit: exit?, stdout, truncated, last_line: last.finish() })
+        Ok(Ended { exit: exit?, stdout, truncated, telling_line: tail.telling_line() })
     }
 
     /// What a block comes to on the runner that it, or the type, names, with
-    /// its secrets put in.
+    /// its secrets put in. `known` are the names that the command will have as variables.
     async fn ready(
         &self,
         step: &mut StepRun<'_>,
         block: &CommandBlock,
+        known: &(dyn Fn(&str) -> bool + Sync),
     ) -> Result<Ready<'_>, TypeError> {
         let name = self.instead.as_ref().map_or(&block.runner, |instead| &instead.runner);
         let runner = self.runners.get(name).ok_or_else(|| {
@@ -127,7 +139,7 @@ impl Commands {
         let mut params = step.resolve(&block.params).await.map_err(of_owner)?;
         let mut env = BTreeMap::new();
         if let Some(instead) = &self.instead {
-            env = adapt(&mut params, runner.as_ref());
+            env = adapt(&mut params, runner.as_ref(), known);
             let own = step.resolve(&instead.params).await.map_err(of_owner)?;
             own.iter().for_each(|(name, value)| params.insert(name, value.clone()));
         }
@@ -177,12 +189,24 @@ pub(crate) fn shown(output: &[u8]) -> String {
     format!("`{}`", out.replace('\n', "\\n"))
 }
 
+/// `message` with the line that explains it, where there is one.
+pub(crate) fn with_line(message: &str, line: &str) -> String {
+    match line {
+        "" => message.to_owned(),
+        line => format!("{message}: {}", shown(line.as_bytes())),
+    }
+}
+
 /// Turns the parameters of a command for one kind of runner into those of
 /// another: `path` and `args` into one `cmd`, and the other way round. Answers
 /// the variables that must come with it: those of an `env` that the other one
 /// does not take, and a script, which may hold a secret and so is kept out of
 /// the arguments that everyone on the machine can read.
-fn adapt(params: &mut Params, runner: &dyn Runner) -> BTreeMap<String, String> {
+fn adapt(
+    params: &mut Params,
+    runner: &dyn Runner,
+    known: &dyn Fn(&str) -> bool,
+) -> BTreeMap<String, String> {
     let mut vars = BTreeMap::new();
     let Some(accepted) = runner.params().accepted else { return vars };
     let takes = |name: &str| accepted.iter().any(|it| it == name);
@@ -190,10 +214,12 @@ fn adapt(params: &mut Params, runner: &dyn Runner) -> BTreeMap<String, String> {
         && !takes("path")
         && takes("cmd")
     {
-        let mut words = vec![shell_word(&path, |_| true)];
+        let mut words = vec![shell_word(&path, known)];
         let args = params.texts("args");
-        let word = |arg: &String| shell_word(arg, |it| matches!(it, "WORKDIR" | "CACHE_DIR"));
-        words.extend(args.iter().map(word));
+        words.extend(
+            scripts(&args)
+                .map(|(arg, is_script)| shell_word(arg, |name| !is_script && known(name))),
+        );
         params.remove("path");
         params.remove("args");
         params.insert("cmd", words.join(" "));
@@ -235,6 +261,11 @@ fn shell_word(text: &str, expand: impl Fn(&str) -> bool) -> String {
     let mut from = 0;
     while let Some(at) = rest.get(from..).and_then(|tail| tail.find('$')).map(|at| at + from) {
         let tail = rest.get(at + 1..).unwrap_or_default();
+        if tail.starts_with('$') {
+            // As in every expansion, the second one begins no name.
+            from = at + 2;
+            continue;
+        }
         let (name, length) = match tail.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
             Some((name, _)) => (name, name.len() + 2),
             None => {
@@ -268,14 +299,14 @@ struct Capture<'a> {
     stdout: Vec<u8>,
     held: Vec<Bytes>,
     truncated: bool,
-    last: LastLine,
+    tail: Tail,
 }
 
 #[async_trait]
 impl StepIo for Capture<'_> {
     async fn output(&mut self, stream: OutputStream, chunk: Bytes) {
         if self.output != Output::Secret {
-            self.last.push(&chunk);
+            self.tail.push(stream, &chunk);
         }
         if stream == OutputStream::Stdout && self.output != Output::Shown {
             let room = CAPTURE_LIMIT_BYTES - self.stdout.len();
@@ -295,38 +326,67 @@ impl StepIo for Capture<'_> {
     }
 }
 
-/// The last line of a stream that is not blank, bounded.
+/// The end of what a command printed, in which an error looks for the line to quote.
 #[derive(Default)]
-struct LastLine {
-    line: Vec<u8>,
-    ended: bool,
+struct Tail {
+    text: Vec<u8>,
+    stream: Option<OutputStream>,
+    /// Whether something came before `text`.
+    cut: bool,
 }
 
-impl LastLine {
-    fn push(&mut self, chunk: &[u8]) {
-        let chunk = chunk.get(chunk.len().saturating_sub(4096)..).unwrap_or(chunk);
-        let trimmed = chunk.trim_ascii_end();
-        if trimmed.is_empty() {
-            self.ended |= chunk.contains(&b'\n');
-            return;
+impl Tail {
+    fn push(&mut self, stream: OutputStream, chunk: &[u8]) {
+        // A line that one stream left open must not run into the other's.
+        if self.stream.replace(stream).is_some_and(|last| last != stream)
+            && !self.text.ends_with(b"\n")
+        {
+            self.text.push(b'\n');
         }
-        match memchr::memrchr(b'\n', trimmed) {
-            Some(at) => self.line = trimmed[at + 1..].to_vec(),
-            None => {
-                if self.ended {
-                    self.line.clear();
-                }
-                if self.line.len() < 4096 {
-                    self.line.extend_from_slice(trimmed);
-                }
-            }
+        let (before, end) = chunk.split_at(chunk.len().saturating_sub(TAIL_BYTES));
+        if !before.is_empty() {
+            self.cut = true;
+            self.text.clear();
         }
-        self.ended = chunk.get(trimmed.len()..).is_some_and(|tail| tail.contains(&b'\n'));
+        self.text.extend_from_slice(end);
+        if self.text.len() > 2 * TAIL_BYTES {
+            self.cut = true;
+            self.text.drain(..self.text.len() - TAIL_BYTES);
+        }
     }
 
-    fn finish(self) -> String {
-        String::from_utf8_lossy(&self.line).trim().to_owned()
+    /// The first of the last lines that begins as an error does, or else the
+    /// last one: what follows the error is often only advice.
+    fn telling_line(&self) -> String {
+        // Never a line without its beginning: a secret in it could not be told from other text.
+        let whole = match self.cut {
+            true => self.text.splitn(2, |byte| *byte == b'\n').nth(1).unwrap_or_default(),
+            false => &self.text,
+        };
+        let text = String::from_utf8_lossy(whole);
+        let lines: Vec<&str> = text
+            .rsplit(['\n', '\r'])
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .take(TAIL_LINES)
+            .collect();
+        let error = lines.iter().rev().find(|line| begins_as_error(line));
+        error.or(lines.first()).map_or_else(String::new, |line| (*line).to_owned())
     }
+}
+
+/// Whether a line begins with `fatal:` or `error:`, also after `NAME: `.
+fn begins_as_error(line: &str) -> bool {
+    let begins = |line: &str| {
+        line.split_once(':').is_some_and(|(word, _)| {
+            word.eq_ignore_ascii_case("fatal") || word.eq_ignore_ascii_case("error")
+        })
+    };
+    let after_name = line
+        .split_once(": ")
+        .filter(|(name, _)| !name.contains(char::is_whitespace))
+        .is_some_and(|(_, rest)| begins(rest.trim_start()));
+    begins(line) || after_name
 }
 
 #[cfg(test)]
@@ -344,10 +404,20 @@ mod tests {
 
     #[test]
     fn accepted_names_stay_expansions() {
-        let word = shell_word("cd $WORKDIR/it's ${WORKDIR}x $WORKDIRS", |name| name == "WORKDIR");
+        let text = "cd $WORKDIR/it's ${WORKDIR}x $WORKDIRS $$WORKDIR";
+        let word = shell_word(text, |name| name == "WORKDIR");
         let script = format!("WORKDIR='/a b'; printf %s {word}");
         let out = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
-        assert_eq!(String::from_utf8(out.stdout).unwrap(), "cd /a b/it's /a bx $WORKDIRS");
+        assert_eq!(
+            String::from_utf8(out.stdout).unwrap(),
+            "cd /a b/it's /a bx $WORKDIRS $$WORKDIR"
+        );
+    }
+
+    fn telling_line(chunks: &[&str]) -> String {
+        let mut tail = Tail::default();
+        chunks.iter().for_each(|chunk| tail.push(OutputStream::Stderr, chunk.as_bytes()));
+        tail.telling_line()
     }
 
     #[test]
@@ -359,11 +429,51 @@ mod tests {
             (&["a\n", "\n\n", "  \n"], "a"),
             (&[], ""),
             (&["a", "\n", "b\n"], "b"),
+            (&["1%\r50%\r99%\r"], "99%"),
         ];
         for (chunks, expected) in table {
-            let mut last = LastLine::default();
-            chunks.iter().for_each(|chunk| last.push(chunk.as_bytes()));
-            assert_eq!(last.finish(), *expected, "{chunks:?}");
+            assert_eq!(telling_line(chunks), *expected, "{chunks:?}");
         }
+    }
+
+    #[test]
+    fn a_line_that_begins_as_an_error_is_told_before_the_last_one() {
+        let table = [
+            (
+                "Cloning\nfatal: '/x' does not appear to be a git repository\nfatal: Could not \
+                 read from remote repository.\n\nPlease make sure you have the correct access \
+                 rights\nand the repository exists.\n",
+                "fatal: '/x' does not appear to be a git repository",
+            ),
+            ("ERROR: Repository not found.\nfatal: x\nbye", "ERROR: Repository not found."),
+            ("git: error: no\nlast", "git: error: no"),
+            ("remote:  Fatal: no\nlast", "remote:  Fatal: no"),
+            ("  error: indented\nlast", "error: indented"),
+            ("there was an error: no\nlast", "last"),
+            ("an error\nlast", "last"),
+            ("errors: 3\nlast", "last"),
+            ("a b: error: no\nlast", "last"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(telling_line(&[text]), expected);
+        }
+        let old = format!("error: long ago\n{}last\n", "line\n".repeat(TAIL_LINES));
+        assert_eq!(telling_line(&[&old]), "last");
+    }
+
+    #[test]
+    fn what_is_kept_of_output_is_bounded_and_streams_do_not_mix() {
+        let mut tail = Tail::default();
+        for _ in 0..100 {
+            tail.push(OutputStream::Stdout, &[b'x'; TAIL_BYTES]);
+            tail.push(OutputStream::Stdout, b"yy");
+            assert!(tail.text.len() <= 2 * TAIL_BYTES + 3, "{}", tail.text.len());
+        }
+        assert_eq!(tail.telling_line(), "", "a line without its beginning was told");
+        tail.push(OutputStream::Stderr, b"error: no\n");
+        tail.push(OutputStream::Stdout, b"last\n");
+        assert_eq!(tail.telling_line(), "error: no");
+        tail.push(OutputStream::Stdout, format!("{}\nend", "x".repeat(TAIL_BYTES)).as_bytes());
+        assert_eq!(tail.telling_line(), "end");
     }
 }

@@ -9,7 +9,7 @@ use pikoci_core::traits::TypeErrorKind;
 use pikoci_core::version::Metadata;
 use pikoci_core::{Exit, ResourceType, TypeError, Version};
 
-use super::command::{Commands, Ended, Output, exit_error, shown};
+use super::command::{Commands, Ended, Output, exit_error, shown, with_line};
 use super::{Runners, spec};
 
 /// A resource type whose methods are command blocks.
@@ -62,7 +62,7 @@ impl ResourceType for DeclaredResource {
         vars.extend(from.into_iter().flat_map(version_vars));
         let ended = self.commands.run(step, block, vars, Output::Data).await?;
         if let Some(error) = exit_error("check", ended.exit) {
-            return Err(with_last_line(error, &ended));
+            return Err(with_telling_line(error, &ended));
         }
         parse_check(&ended)
     }
@@ -100,12 +100,12 @@ impl ResourceType for DeclaredResource {
     }
 }
 
-fn with_last_line(error: TypeError, ended: &Ended) -> TypeError {
-    if matches!(ended.exit, Exit::Code(_)) && !ended.last_line.is_empty() {
-        let message = format!("{}: {}", error.message, shown(ended.last_line.as_bytes()));
-        TypeError { message, ..error }
-    } else {
-        error
+fn with_telling_line(error: TypeError, ended: &Ended) -> TypeError {
+    match ended.exit {
+        Exit::Code(_) => {
+            TypeError { message: with_line(&error.message, &ended.telling_line), ..error }
+        }
+        _ => error,
     }
 }
 

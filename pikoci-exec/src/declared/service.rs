@@ -8,11 +8,12 @@ use pikoci_core::pipeline::ServiceTypeDecl;
 use pikoci_core::traits::{Readiness, ReadyPolicy, ServiceStarted};
 use pikoci_core::{Exit, ServiceType, TypeError};
 
-use super::command::{Commands, Output, exit_error};
+use super::command::{Commands, Output, exit_error, with_line};
 use super::{Runners, spec};
 
 /// A service type whose methods are command blocks; each gets `param_*`.
-/// `ready_check` says ready by exiting with 0.
+/// `ready_check` says ready by exiting with 0; what it last printed is told
+/// of a service that does not get ready.
 #[derive(Debug)]
 pub struct DeclaredService {
     decl: ServiceTypeDecl,
@@ -58,13 +59,13 @@ impl ServiceType for DeclaredService {
         let Some(check) = &self.decl.ready_check else { return Ok(Readiness::Ready) };
         let vars = params.environment("param");
         let ended = self.commands.run(step, &check.command, vars, Output::Shown).await?;
-        Ok(match ended.exit {
-            Exit::Code(0) => Readiness::Ready,
+        let how = match ended.exit {
+            Exit::Code(0) => return Ok(Readiness::Ready),
             Exit::Cancelled => return Err(TypeError::cancelled()),
-            _ if !ended.last_line.is_empty() => Readiness::NotYet(ended.last_line),
-            Exit::Code(code) => Readiness::NotYet(format!("exited with code {code}")),
-            Exit::Signal(signal) => Readiness::NotYet(format!("ended by signal {signal}")),
-        })
+            Exit::Code(code) => format!("exited with code {code}"),
+            Exit::Signal(signal) => format!("ended by signal {signal}"),
+        };
+        Ok(Readiness::NotYet(with_line(&how, &ended.telling_line)))
     }
 
     async fn stop(&self, step: &mut StepRun<'_>, params: &Params) -> Result<(), TypeError> {

@@ -69,6 +69,10 @@ async fn a_check_that_says_nothing_useful_is_an_error_that_shows_it() {
         ("echo '[{}]'", "`{}` where a version was expected"),
         ("echo '[\"a\"]'", "`\"a\"` where a version was expected"),
         ("echo no such branch >&2; exit 3", "`check` exited with code 3: `no such branch`"),
+        (
+            "echo 'fatal: no repository' >&2; echo 'and it exists.' >&2; exit 128",
+            "`check` exited with code 128: `fatal: no repository`",
+        ),
         ("kill -9 $$", "`check` was ended by signal 9"),
         ("head -c 5000000 /dev/zero", "printed more than 4 MiB"),
     ];
@@ -186,7 +190,7 @@ async fn a_service_is_ready_when_its_check_exits_with_zero() {
     let error = it.start(&mut bench.step(), &broken).await.unwrap_err();
     assert_eq!(error, TypeError::errored("`start` exited with code 1").with_exit_code(1));
     let ready = it.ready(&mut bench.step(), &broken).await;
-    assert_eq!(ready, Ok(Readiness::NotYet("almost".into())));
+    assert_eq!(ready, Ok(Readiness::NotYet("exited with code 1: `almost`".into())));
     assert!(it.stop(&mut bench.step(), &broken).await.is_err());
 }
 
@@ -219,12 +223,14 @@ impl Runner for CmdRunner {
 
 #[tokio::test]
 async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
+    let args = ["a b", "$WORKDIR/x", "$A", "$param_p", "-c", "$WORKDIR"];
+    let args = args.into_iter().map(Value::from).collect();
     let exec = CommandBlock {
         runner: "exec".into(),
         params: [
             ("path".to_owned(), Value::from("make")),
             ("env".to_owned(), Value::Object([("EXTRA".to_owned(), "e".into())].into())),
-            ("args".to_owned(), Value::List(vec!["a b".into(), "$WORKDIR/x".into(), "$A".into()])),
+            ("args".to_owned(), Value::List(args)),
         ]
         .into(),
         location: Location::default(),
@@ -244,8 +250,11 @@ async fn another_runner_gets_a_program_and_its_arguments_as_one_command() {
     runners.insert("cmd".into(), Arc::new(CmdRunner));
     let it = DeclaredResource::new("x", decl, Arc::new(runners));
     let mut bench = Bench::new("get x");
-    it.pull(&mut bench.step(), &params(&[]), &refs(&["a"])[0]).await.unwrap();
-    assert_eq!(bench.io.text(), r#"sweet|e|'make' 'a b' "${WORKDIR}"'/x' '$A'"#);
+    it.pull(&mut bench.step(), &params(&[("p", "v")]), &refs(&["a"])[0]).await.unwrap();
+    assert_eq!(
+        bench.io.text(),
+        r#"sweet|e|'make' 'a b' "${WORKDIR}"'/x' '$A' "${param_p}" '-c' '$WORKDIR'"#
+    );
     // What was a `cmd` stays one.
     let mut bench = Bench::new("put x");
     it.push(&mut bench.step(), &params(&[]), &params(&[])).await.unwrap();

@@ -92,23 +92,6 @@ fn ignored_paths_are_neither_looked_at_nor_copied() {
 }
 
 #[test]
-fn replacing_leaves_nothing_beside_the_target() {
-    let dir = tempfile::tempdir().unwrap();
-    let cancel = CancellationToken::new();
-    let (file, root) = (dir.path().join("file"), dir.path().join("root"));
-    fs::write(&file, "1").unwrap();
-    tree(&root);
-    let place = dir.path().join("place");
-    let target = place.join("target");
-    // Each in the place of the one before: a file, a file, a tree, a tree, a file.
-    for source in [&file, &file, &root, &root, &file] {
-        assert_eq!(replace(source, &target, &cancel).unwrap(), digest_of(source));
-        assert_eq!(digest_of(&target), digest_of(source));
-        assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
-    }
-}
-
-#[test]
 fn a_fired_token_stops_the_work() {
     let dir = tempfile::tempdir().unwrap();
     tree(dir.path());

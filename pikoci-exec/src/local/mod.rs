@@ -7,6 +7,7 @@
 mod flow;
 mod overrides;
 mod run;
+mod trace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,7 +63,9 @@ pub struct LocalOptions {
     pub cache_limit_bytes: u64,
     /// Where the journal is; `None` is a directory beside the workspaces.
     pub journal: Option<PathBuf>,
-    /// Variables for every step besides those of the build.
+    /// Variables for every step besides those of the build. Without a
+    /// `TRACEPARENT` here, every build gets one: a new span in the trace that
+    /// this process's own `TRACEPARENT` names, or else a new trace.
     pub env: BTreeMap<String, String>,
     /// Where the time comes from.
     pub clock: Arc<dyn Clock>,

@@ -12,6 +12,7 @@ use pikoci_core::{Journal, Status, Version, Workspace};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
+use super::trace::{TRACEPARENT, traceparent};
 use super::{JobChoice, JobOutcome, LocalError, LocalResult, LocalRun, SinkFactory};
 use crate::cache::Cache;
 use crate::journal::{FileJournal, recover};
@@ -124,6 +125,10 @@ impl Build<'_> {
             previous: None,
             context,
         };
+        let mut env = options.env.clone();
+        env.entry(TRACEPARENT.to_owned()).or_insert_with(|| {
+            traceparent(std::env::var(TRACEPARENT).ok().as_deref(), spec.context.id)
+        });
         let host = Host {
             types: Arc::clone(&self.local.types),
             events,
@@ -132,7 +137,7 @@ impl Build<'_> {
             journal: Arc::clone(self.journal),
             grace: options.grace,
             worker: options.worker.clone(),
-            env: options.env.clone(),
+            env,
         };
         // Boxed: the interpreter's future is large, and this one is polled through all of it.
         let result: BuildResult = Box::pin(execute(&spec, &host, cancel)).await;

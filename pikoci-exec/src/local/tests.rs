@@ -107,6 +107,34 @@ impl Place {
     }
 }
 
+#[tokio::test]
+async fn every_step_of_a_build_is_in_one_trace() {
+    let text = r#"
+        job "a" {
+          task "one" { run "shell" { cmd = "echo $TRACEPARENT $BUILD_ID" } }
+          task "two" { run "shell" { cmd = "echo $TRACEPARENT $BUILD_ID" } }
+        }
+    "#;
+    let place = Place::new();
+    place.run(text, place.options(JobChoice::Only)).await;
+    let output = place.events.output("a");
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines.len(), 2, "{output}");
+    assert_eq!(lines[0], lines[1]);
+    let (value, build) = lines[0].split_once(' ').unwrap();
+    let trace = value.split('-').nth(1).unwrap();
+    // Whoever runs the tests may have a trace, too.
+    match std::env::var("TRACEPARENT") {
+        Ok(caller) => assert!(caller.contains(trace), "{value}"),
+        Err(_) => assert_eq!(trace, build.replace('-', "")),
+    }
+
+    let place = Place::new();
+    let given = BTreeMap::from([("TRACEPARENT".to_owned(), "given".to_owned())]);
+    place.run(text, LocalOptions { env: given, ..place.options(JobChoice::Only) }).await;
+    assert!(place.events.output("a").starts_with("given "));
+}
+
 /// A repository with one commit; the commit.
 fn repository(path: &Path) -> String {
     fs::create_dir(path).unwrap();

@@ -120,9 +120,10 @@ impl Owned {
             if !members.is_empty() {
                 return members;
             }
+            let known = ended.len();
             let dead = table.values().filter(|stat| stat.ended);
-            let quiet =
-                dead.fold(true, |quiet, stat| !ended.insert((stat.pid, stat.start)) && quiet);
+            ended.extend(dead.map(|stat| (stat.pid, stat.start)));
+            let quiet = ended.len() == known;
             if sure && whole && quiet && procfs::last_pid() == last {
                 break;
             }

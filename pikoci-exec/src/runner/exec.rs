@@ -12,10 +12,15 @@ use crate::process::{self, EnvironmentPolicy, ProcessSpec};
 
 /// Runs a program on this machine: `exec { path, args, env, dir }`.
 ///
-/// `path`, `dir` and the values of `env` expand the names the step knows;
-/// `args` expand only `$WORKDIR` and `$CACHE_DIR`, because an argument is often
-/// a script and text from outside must never become script. Every user of the
-/// machine can read arguments while the program runs: a secret belongs into `env`.
+/// `path`, `args`, `dir` and the values of `env` expand the names the step
+/// knows, once; an unknown name stays as written. Left alone is an argument
+/// that follows a flag which announces a script: `-c`, `-e` or letters that end
+/// in one of these (`-ec`, `-lc`), also when other flags stand between
+/// (`-c -x SCRIPT`). Its interpreter finds the variables in its environment,
+/// and text from outside must never become script.
+///
+/// Every user of the machine can read arguments while the program runs: a
+/// secret belongs into `env`.
 #[derive(Debug, Clone, Default)]
 pub struct ExecRunner {
     environment: Arc<EnvironmentPolicy>,
@@ -42,14 +47,38 @@ impl Runner for ExecRunner {
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
         let context = step.context;
         let path = required(params, "exec", "path")?;
-        let mut spec = ProcessSpec::for_step(known(&path, context), context, &self.environment)
-            .args(params.texts("args").iter().map(|arg| places(arg, context)));
+        let args = params.texts("args");
+        let args = scripts(&args).map(|(arg, is_script)| match is_script {
+            true => arg.to_owned(),
+            false => known(arg, context),
+        });
+        let mut spec =
+            ProcessSpec::for_step(known(&path, context), context, &self.environment).args(args);
         extend_environment(&mut spec, params, context)?;
         if let Some(dir) = params.text("dir") {
             spec.dir = spec.dir.join(known(&dir, context));
         }
         Ok(process::run(spec, step.io, step.cancel).await?)
     }
+}
+
+/// The arguments of a program, each with whether it may be a script, in which
+/// nothing is expanded.
+pub(crate) fn scripts(args: &[String]) -> impl Iterator<Item = (&str, bool)> {
+    let mut announced = false;
+    args.iter().map(move |arg| {
+        let is_script = announced;
+        // `sh -c -x SCRIPT` and `sh -c -- SCRIPT`: the script is still to come.
+        announced = announces_script(arg) || (is_script && arg.starts_with(['-', '+']));
+        (arg.as_str(), is_script)
+    })
+}
+
+/// Whether an interpreter takes the argument after `flag` for a script.
+fn announces_script(flag: &str) -> bool {
+    flag.strip_prefix('-').is_some_and(|letters| {
+        letters.ends_with(['c', 'e']) && letters.chars().all(|c| c.is_ascii_alphabetic())
+    })
 }
 
 /// A parameter that a runner cannot do without.
@@ -101,4 +130,43 @@ pub(super) fn extend_environment(
         spec.env.insert(name.into(), known(&text, context).into());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_flag_for_a_script_may_be_one() {
+        // What may be a script stands in brackets.
+        for (args, expected) in [
+            ("", ""),
+            ("$A b $C", "$A b $C"),
+            ("-c $A $B", "-c [$A] $B"),
+            ("-e $A -e $B", "-e [$A] -e [$B]"),
+            ("-ec $A", "-ec [$A]"),
+            ("-lc $A", "-lc [$A]"),
+            ("-euxc $A", "-euxc [$A]"),
+            ("-ne $A", "-ne [$A]"),
+            ("-eux $A", "-eux $A"),
+            ("-x -c $A", "-x -c [$A]"),
+            ("-c -x $A $B", "-c [-x] [$A] $B"),
+            ("-c -- $A $B", "-c [--] [$A] $B"),
+            ("-e +o pipefail", "-e [+o] [pipefail]"),
+            ("-C $A", "-C $A"),
+            ("-o pipefail -c $A sh $B", "-o pipefail -c [$A] sh $B"),
+            ("- $A", "- $A"),
+            ("-- $A", "-- $A"),
+            ("--c $A", "--c $A"),
+            ("--release $A", "--release $A"),
+            ("-1c $A", "-1c $A"),
+            ("c $A", "c $A"),
+        ] {
+            let given: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+            let found: Vec<_> = scripts(&given)
+                .map(|(arg, is_script)| if is_script { format!("[{arg}]") } else { arg.into() })
+                .collect();
+            assert_eq!(found.join(" "), expected);
+        }
+    }
 }

@@ -10,4 +10,5 @@ mod shell;
 pub use declared::DeclaredRunner;
 pub use docker::DockerRunner;
 pub use exec::ExecRunner;
+pub(crate) use exec::scripts;
 pub use shell::ShellRunner;
