@@ -187,8 +187,9 @@ fn commit(copy: &Path, content: &str) {
 async fn the_git_resource_type_conforms() {
     let (_dir, bare, copy) = repository();
     let (source, changed) = (bare.clone(), copy);
+    let types = declared("resource_type \"git\" {\n  source = \"pikoci://git\"\n}\n");
     resource::run_all(&ResourceCase {
-        resource: Arc::clone(&defaults().resource_types["git"]),
+        resource: Arc::clone(&types.resource_types["git"]),
         params: params([("url", text(&bare)), ("branch", "main"), ("name", "app")]),
         broken: vec![params([]), params([("url", "/nonexistent/repository")])],
         change: Some(Box::new(move || commit(&changed, "new"))),

@@ -522,3 +522,34 @@ fn a_reader_that_goes_away_ends_it_quietly() {
         Vec::<i32>::new()
     );
 }
+
+#[test]
+fn what_functions_make_of_a_secret_does_not_show_either() {
+    let world = World::with(
+        r#"
+        variable "token" {
+          secret "env" { key = "THE_SECRET" }
+        }
+        variable "which" {
+          secret "env" { key = "WHICH" }
+        }
+        variable "chained" {
+          secret "env" { key = var.which }
+        }
+        job "a" {
+          task "t" {
+            run "shell" {
+              cmd = "echo upper: ${upper(var.token)} part: ${substr(var.token, 0, 7)} chained: ${var.chained}"
+            }
+          }
+        }
+        "#,
+    );
+    let mut command = world.command(&["run", "-p", "pipeline.hcl"]);
+    command.env("THE_SECRET", "correct-horse").env("WHICH", "OTHER").env("OTHER", "battery-staple");
+    pikoci_tests::finish(command.spawn().expect("starts"))
+        .expect(0)
+        .says("upper: *** part: *** chained: ***")
+        .never_says("CORRECT")
+        .never_says("battery");
+}
