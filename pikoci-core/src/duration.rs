@@ -94,6 +94,30 @@ pub fn exact(duration: Duration) -> String {
     if out.is_empty() { "0s".into() } else { out }
 }
 
+/// [`Duration`] in serialised data: a number of milliseconds, rounded to microseconds.
+pub mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes the duration.
+    pub fn serialize<S: Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
+        let micros = (value.as_nanos() + 500) / 1000;
+        // Exact for every duration below 285 years.
+        out.serialize_f64(micros as f64 / 1000.0)
+    }
+
+    /// Reads the duration; one that is negative or longer than
+    /// [`MAX_DURATION`](super::MAX_DURATION) is refused.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+        let millis = f64::deserialize(input)?;
+        if !(0.0..=super::MAX_DURATION.as_secs_f64() * 1000.0).contains(&millis) {
+            return Err(D::Error::custom(format!("`{millis}` is no duration in milliseconds")));
+        }
+        Ok(Duration::from_micros((millis * 1000.0).round() as u64))
+    }
+}
+
 /// [`Duration`] in serialised data: a text as [`exact`] writes it.
 pub mod text {
     use std::time::Duration;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::duration::text as duration_text;
+use crate::duration::millis;
 use crate::name::{BuildId, BuildName, StepId};
 use crate::pipeline::Location;
 use crate::status::Status;
@@ -81,7 +81,7 @@ pub enum EventKind {
     /// The build was made.
     BuildCreated {
         /// Its id.
-        build: BuildId,
+        id: BuildId,
         /// What people call it.
         name: BuildName,
     },
@@ -162,8 +162,8 @@ pub enum EventKind {
         step: StepId,
         /// How it ended.
         status: Status,
-        /// How long this attempt took.
-        #[serde(with = "duration_text")]
+        /// How long this attempt took; in JSON `duration_ms`, to the microsecond.
+        #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
         /// Why, in a sentence, when it did not succeed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,8 +198,8 @@ pub enum EventKind {
         /// Why, in a sentence, when it did not succeed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// How long it ran.
-        #[serde(with = "duration_text")]
+        /// How long it ran; in JSON `duration_ms`, to the microsecond.
+        #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
 }

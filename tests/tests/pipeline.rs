@@ -57,6 +57,19 @@ fn validate_works_as_the_article_has_it() {
 }
 
 #[test]
+fn a_file_that_is_missing_keeps_no_other_from_being_validated() {
+    let world = World::with(PIPELINE);
+    world.write("bad.hcl", "job \"a\" {\n  timout = \"5m\"\n}\n");
+    world
+        .pikoci(&["pipeline", "validate", "pipeline.hcl", "nosuch", "bad.hcl", "nowhere"])
+        .expect(2)
+        .says("pipeline.hcl is valid")
+        .says("no such file `nosuch`")
+        .says("no such file `nowhere`")
+        .says("bad.hcl:2:3");
+}
+
+#[test]
 fn expand_prints_a_pipeline_that_says_the_same() {
     let world = World::with(PIPELINE);
     let once = world

@@ -292,6 +292,7 @@ fn json_output_is_the_whole_stream_without_gaps() {
     for (number, event) in (0u64..).zip(&events) {
         assert_eq!(event["number"], number, "{event}");
         assert!(event["time"].as_str().unwrap().ends_with('Z'), "{event}");
+        assert_eq!(event["build"], "local/pipeline/a#1");
     }
     let types: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(types.first(), Some(&"build_created"));
@@ -299,6 +300,7 @@ fn json_output_is_the_whole_stream_without_gaps() {
     assert_eq!(types.iter().filter(|it| **it == "build_finished").count(), 1);
     assert!(types.contains(&"step_skipped"));
     assert_eq!(events.last().unwrap()["status"], "failed");
+    assert!(events.last().unwrap()["duration_ms"].is_f64());
     let text: String = events
         .iter()
         .filter(|event| event["type"] == "step_output")
@@ -389,7 +391,71 @@ fn steps_flow_into_each_other() {
         .expect(0)
         .says("level is high")
         .says("went high");
-    world.pikoci(&["run", "-p", "pipeline.hcl", "--input", "level=highest"]).says("highest");
+    world.pikoci(&["run", "-p", "pipeline.hcl", "--input", "level=highest"]).expect(2);
+}
+
+#[test]
+fn wrong_inputs_are_all_told_before_a_build_exists() {
+    let world = World::with(
+        r#"
+        job "a" {
+          input "level" { default = "low" options = ["low", "high"] }
+          input "target" {}
+          input "parts" { default = "" options = ["x", "y", "z"] multiple = true }
+          task "t" { run "exec" { path = "echo" args = ["got ${INPUT_PARTS}"] env = { P = "$INPUT_PARTS" } } }
+          task "u" { run "shell" { cmd = "echo parts are $INPUT_PARTS" } }
+        }
+        job "b" {
+          task "t" { run "exec" { path = "true" } }
+        }
+        "#,
+    );
+    let run = |args: &[&str]| world.pikoci(&[&["run", "-p", "pipeline.hcl"], args].concat());
+    let output =
+        run(&["-j", "a", "--input", "level=hihg", "--input", "targte=1", "--input", "level=low"])
+            .expect(2)
+            .says("did you mean `high`?")
+            .says("did you mean `target`?")
+            .says("input `target` has no default")
+            .says("input `level` is given more than once");
+    assert_eq!(output.stdout, "", "no build was made");
+    run(&["-j", "a", "--input", "target=1", "--input", "parts=x", "--input", "parts=z"])
+        .expect(0)
+        .says("parts are x,z");
+    run(&["--all", "--input", "target=1"]).expect(0);
+    run(&["--all", "--input", "target=1", "--input", "nobodys=1"])
+        .expect(2)
+        .says("no job has an input `nobodys`");
+    run(&["--all"]).expect(2).says("job `a`: input `target` has no default");
+}
+
+#[test]
+fn what_only_a_server_does_is_told() {
+    let world = World::with(
+        r#"
+        job "a" {
+          enabled = false
+          tags    = ["linux"]
+          approve "ship it" {}
+          task "t" { run "exec" { path = "true" } }
+        }
+        job "off" {
+          enabled = false
+          task "t" { run "exec" { path = "true" } }
+        }
+        "#,
+    );
+    let output = world.pikoci(&["run", "-p", "pipeline.hcl", "-j", "a"]).expect(0);
+    for told in ["approve \"ship it\" is not waited for here", "`enabled = false`", "(`linux`)"] {
+        assert_eq!(output.stderr.matches(told).count(), 1, "{}", output.stderr);
+    }
+    let output =
+        world.pikoci(&["run", "-p", "pipeline.hcl", "--all", "--output", "json"]).expect(0);
+    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert!(output.stderr.starts_with("2 jobs were not run: "), "{}", output.stderr);
+    let lines = output.json_lines();
+    assert_eq!(lines.len(), 2);
+    assert_eq!((&lines[1]["type"], &lines[1]["job"]), (&"job_not_run".into(), &"off".into()));
 }
 
 #[test]

@@ -11,7 +11,9 @@
 //!   whose `${ … }` goes over several lines;
 //! - a `[…]` that indexes stands right behind what it indexes, a string or splat too;
 //! - labels without quotes stay without;
-//! - several attributes on one line are accepted, and stay on it;
+//! - several attributes on one line are accepted, and stay on it, also beside
+//!   the brace of a block that goes on over further lines;
+//! - `} else {` stands where its `if` stands;
 //! - a byte order mark and the blanks at the end of a comment are dropped.
 
 use unicode_segmentation::UnicodeSegmentation as _;
@@ -61,6 +63,8 @@ struct Line<'a> {
     comment: Option<&'a str>,
     /// How many more brackets it opens than it closes.
     net: isize,
+    /// The last bracket it opens is that of a block.
+    opens_block: bool,
     indent: usize,
     /// Blanks before `value` and `comment`.
     value_gap: usize,
@@ -133,11 +137,14 @@ fn line<'a>(mut pieces: Vec<Piece<'a>>, end: &'a str) -> Line<'a> {
         line.comment = pieces.pop().map(|piece| piece.text);
     }
     line.net = pieces.iter().map(net).sum();
+    line.opens_block = opens_block(&pieces);
     let assign = pieces.iter().skip(1).position(|piece| piece.first == TokenKind::Assign);
     if let Some(at) = assign.map(|at| at + 1) {
         let tail = pieces.get(at..).unwrap_or_default();
-        // A value that goes on over the next lines has no column.
-        if tail.iter().map(net).sum::<isize>() == 0 {
+        // A value that goes on over the next lines has no column, nor has one
+        // behind the brace of a block that does.
+        let stays = tail.iter().map(net).sum::<isize>() == 0;
+        if stays && !(line.opens_block && line.net > 0) {
             line.value = pieces.split_off(at);
         }
     }
@@ -154,6 +161,18 @@ fn net(piece: &Piece<'_>) -> isize {
         TokenKind::BraceClose | TokenKind::BracketClose | TokenKind::ParenClose => -1,
         _ => 0,
     }
+}
+
+/// Whether the last bracket that is opened is the brace of a block: what stands
+/// before that is its name or a label, and before a brace of a value never is.
+fn opens_block(pieces: &[Piece<'_>]) -> bool {
+    let last = pieces.iter().rposition(|piece| net(piece) > 0);
+    let Some((at, brace)) = last.and_then(|at| Some((at, pieces.get(at)?))) else { return false };
+    let before = at.checked_sub(1).and_then(|at| pieces.get(at));
+    brace.first == TokenKind::BraceOpen
+        && before.is_some_and(|it| {
+            matches!(it.last, TokenKind::Ident | TokenKind::QuoteClose) && !is_keyword(it)
+        })
 }
 
 fn is_tight(piece: &Piece<'_>, prev: Option<&Piece<'_>>) -> bool {
@@ -198,28 +217,44 @@ fn is_spaced(prev: &Piece<'_>, next: &Piece<'_>) -> bool {
     }
 }
 
+/// Brackets that a line leaves open.
+struct Level {
+    open: usize,
+    block: bool,
+}
+
 /// Every line that opens brackets indents those behind it by one level, until
 /// as many are closed.
 fn indent(lines: &mut [Line<'_>]) {
-    let mut levels: Vec<usize> = Vec::new();
+    let mut levels: Vec<Level> = Vec::new();
     for line in lines {
+        let closes_first = line.lead.first().is_some_and(|first| net(first) < 0);
+        // An attribute of a block stays inside it, also when it is the last on
+        // the line of the block's end.
+        let inside = !closes_first && levels.last().is_some_and(|level| level.block);
+        let before = levels.len();
         if line.net < 0 {
-            let mut closed = line.net.unsigned_abs();
-            while let Some(level) = levels.last_mut() {
-                if *level > closed {
-                    *level -= closed;
-                    break;
-                }
-                closed -= *level;
-                levels.pop();
-                if closed == 0 {
-                    break;
-                }
-            }
+            close(&mut levels, line.net.unsigned_abs());
         }
-        line.indent = 2 * levels.len();
+        let around = usize::from(line.net == 0 && closes_first && line.opens_block);
+        let level = if inside { before } else { levels.len().saturating_sub(around) };
+        line.indent = 2 * level;
         if line.net > 0 {
-            levels.push(line.net.unsigned_abs());
+            levels.push(Level { open: line.net.unsigned_abs(), block: line.opens_block });
+        }
+    }
+}
+
+fn close(levels: &mut Vec<Level>, mut closed: usize) {
+    while let Some(level) = levels.last_mut() {
+        if level.open > closed {
+            level.open -= closed;
+            return;
+        }
+        closed -= level.open;
+        levels.pop();
+        if closed == 0 {
+            return;
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::job_inputs::check_inputs;
 use super::{BuildSpec, Host};
 use crate::context::Environment;
 use crate::name::env_name;
-use crate::pipeline::{Job, JobInput, VariableType};
+use crate::pipeline::Job;
 use crate::status::Status;
 use crate::version::Version;
 
@@ -89,130 +90,9 @@ pub(super) fn set_inputs(
     job: &Job,
     given: &BTreeMap<String, String>,
 ) -> Result<(), String> {
-    if let Some(unknown) = given.keys().find(|name| !job.inputs.iter().any(|it| it.name == **name))
-    {
-        let known: Vec<String> = job.inputs.iter().map(|it| format!("`{}`", it.name)).collect();
-        return Err(if known.is_empty() {
-            format!("job `{}` takes no input, but `{unknown}` was given", job.name)
-        } else {
-            format!("job `{}` has no input `{unknown}`; it has {}", job.name, known.join(", "))
-        });
-    }
-    for input in &job.inputs {
-        let default = || input.default.as_ref().and_then(|value| value.to_text());
-        let value = given.get(&input.name).cloned().or_else(default).ok_or_else(|| {
-            format!("input `{}` has no default, and no value was given for it", input.name)
-        })?;
-        check(input, &value)?;
-        scope.vars.insert(format!("INPUT_{}", env_name(&input.name)), value.clone());
-        scope.vars.insert(format!("INPUT_{}", input.name), value);
+    for (name, value) in check_inputs(job, given).map_err(|problems| problems.join("; "))? {
+        scope.vars.insert(format!("INPUT_{}", env_name(&name)), value.clone());
+        scope.vars.insert(format!("INPUT_{name}"), value);
     }
     Ok(())
-}
-
-fn check(input: &JobInput, value: &str) -> Result<(), String> {
-    let parts: Vec<&str> = if input.multiple {
-        value.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()
-    } else {
-        vec![value]
-    };
-    for part in parts {
-        let wrong = |wanted: &str| {
-            Err(format!("input `{}` is `{part}`, which is not {wanted}", input.name))
-        };
-        match input.kind {
-            VariableType::Number if part.parse::<f64>().is_ok_and(f64::is_finite) => {}
-            VariableType::Number => return wrong("a number"),
-            VariableType::Bool if matches!(part, "true" | "false") => {}
-            VariableType::Bool => return wrong("`true` or `false`"),
-            VariableType::String | VariableType::Any => {}
-        }
-        if !input.options.is_empty() && !input.options.iter().any(|option| option == part) {
-            return wrong(&format!("one of its options: {}", input.options.join(", ")));
-        }
-        if part.contains('\0') {
-            return wrong("text that a command could be given");
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testkit::plan::job;
-    use crate::value::Value;
-
-    fn input(name: &str) -> JobInput {
-        JobInput {
-            name: name.into(),
-            kind: VariableType::String,
-            description: None,
-            default: None,
-            options: Vec::new(),
-            multiple: false,
-            location: Default::default(),
-        }
-    }
-
-    fn set(
-        inputs: Vec<JobInput>,
-        given: &[(&str, &str)],
-    ) -> Result<BTreeMap<String, String>, String> {
-        let mut job = job("test", Vec::new());
-        job.inputs = inputs;
-        let given = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let mut scope = Scope::default();
-        set_inputs(&mut scope, &job, &given).map(|()| scope.vars)
-    }
-
-    #[test]
-    fn inputs_have_defaults_and_both_spellings() {
-        let with_default = JobInput { default: Some(Value::from(3)), ..input("run-count") };
-        let vars = set(vec![with_default.clone()], &[]).unwrap();
-        assert_eq!(
-            (vars["INPUT_run-count"].as_str(), vars["INPUT_RUN_COUNT"].as_str()),
-            ("3", "3")
-        );
-        assert_eq!(set(vec![with_default], &[("run-count", "5")]).unwrap()["INPUT_RUN_COUNT"], "5");
-    }
-
-    #[test]
-    fn inputs_are_checked() {
-        let number = JobInput { kind: VariableType::Number, ..input("n") };
-        let flag = JobInput { kind: VariableType::Bool, ..input("f") };
-        let choice = JobInput { options: vec!["a".into(), "b".into()], ..input("c") };
-        let several = JobInput { multiple: true, ..choice.clone() };
-        for (inputs, given, problem) in [
-            (
-                vec![input("x")],
-                &[][..],
-                Some("input `x` has no default, and no value was given for it"),
-            ),
-            (
-                vec![input("x")],
-                &[("x", "1"), ("y", "1")],
-                Some("job `test` has no input `y`; it has `x`"),
-            ),
-            (vec![], &[("y", "1")], Some("job `test` takes no input, but `y` was given")),
-            (vec![number.clone()], &[("n", "1.5")], None),
-            (vec![number], &[("n", "one")], Some("input `n` is `one`, which is not a number")),
-            (vec![flag.clone()], &[("f", "false")], None),
-            (vec![flag], &[("f", "no")], Some("input `f` is `no`, which is not `true` or `false`")),
-            (vec![choice.clone()], &[("c", "b")], None),
-            (
-                vec![choice],
-                &[("c", "a,b")],
-                Some("input `c` is `a,b`, which is not one of its options: a, b"),
-            ),
-            (vec![several.clone()], &[("c", "a, b")], None),
-            (
-                vec![several],
-                &[("c", "a,z")],
-                Some("input `c` is `z`, which is not one of its options: a, b"),
-            ),
-        ] {
-            assert_eq!(set(inputs, given).err().as_deref(), problem, "{given:?}");
-        }
-    }
 }

@@ -64,7 +64,7 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
     };
     let stop = Stop::root(cancel.clone(), "the build was cancelled");
     let name = spec.context.name.clone();
-    run.emit(EventKind::BuildCreated { build: spec.context.id, name: name.clone() }).await;
+    run.emit(EventKind::BuildCreated { id: spec.context.id, name: name.clone() }).await;
 
     let ended = Stop::fresh();
     let announce = async {

@@ -20,6 +20,7 @@ mod environment;
 mod exports;
 mod hooks;
 mod interpret;
+mod job_inputs;
 mod leaf;
 mod notifications;
 mod outcome;
@@ -138,5 +139,6 @@ pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken)
 }
 
 pub use exports::{ExportsError, MAX_EXPORTS_BYTES, MAX_VALUE_BYTES, parse as parse_exports};
+pub use job_inputs::check_inputs;
 pub use leaf::cache_key;
 pub use resolve::{Secrets, expand};

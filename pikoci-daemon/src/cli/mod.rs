@@ -39,7 +39,7 @@ pub(crate) struct Run {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) variables: Variables,
-    /// The value of an `input` of the job
+    /// The value of an `input` of the job; one with `multiple` takes several of these
     #[arg(long = "input", value_name = "NAME=VALUE", value_parser = pair)]
     pub(crate) inputs: Vec<(String, String)>,
     /// Use a directory of yours in place of what a resource would fetch
@@ -76,7 +76,7 @@ pub(crate) enum Pipeline {
     Graph(Graph),
     /// Print a pipeline with everything evaluated, fetched and expanded
     Expand(Expand),
-    /// Format pipelines in place
+    /// Format pipelines in place; without arguments, every *.hcl file in this directory
     Fmt(Fmt),
 }
 
@@ -152,6 +152,10 @@ pub(crate) struct Expand {
 
 /// `pikoci pipeline fmt`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Without arguments, every *.hcl file in the current directory is rewritten \
+                        where it is not formatted yet; directories inside it are left alone."
+)]
 pub(crate) struct Fmt {
     #[command(flatten)]
     pub(crate) pipelines: Pipelines,
@@ -218,6 +222,12 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_fmt_says_what_it_does_without_arguments() {
+        let help = pipeline("fmt --help").map(|_| String::new()).unwrap_err();
+        assert!(help.contains("every *.hcl file in the current directory"), "{help}");
     }
 
     #[test]

@@ -33,6 +33,13 @@ impl Stop {
     pub(crate) fn silent(exit: Exit) -> Self {
         Self { message: String::new(), exit }
     }
+
+    /// Tells it, where it has not been said already.
+    fn tell(&self) {
+        if !self.message.is_empty() {
+            note(&format!("error: {}", self.message));
+        }
+    }
 }
 
 /// Prints to standard output.
@@ -54,9 +61,7 @@ pub(crate) fn run(command: Command) -> Exit {
         Command::Pipeline(Pipeline::Fmt(fmt)) => fmt::fmt(&fmt),
     };
     result.unwrap_or_else(|stop| {
-        if !stop.message.is_empty() {
-            note(&format!("error: {}", stop.message));
-        }
+        stop.tell();
         stop.exit
     })
 }

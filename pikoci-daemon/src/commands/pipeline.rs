@@ -21,8 +21,15 @@ pub(crate) fn validate(arguments: &Validate) -> Result<Exit, Stop> {
     let values = Values::of(&arguments.variables)?;
     let catalog = pikoci_exec::catalog();
     let mut outcomes = Vec::new();
+    let mut missing = false;
     for path in &paths {
-        outcomes.push((path, read_pipeline(load(path)?, &values, &catalog)));
+        match load(path) {
+            Ok(files) => outcomes.push((path, read_pipeline(files, &values, &catalog))),
+            Err(stop) => {
+                stop.tell();
+                missing = true;
+            }
+        }
     }
     match arguments.output {
         Output::Json => {
@@ -39,7 +46,7 @@ pub(crate) fn validate(arguments: &Validate) -> Result<Exit, Stop> {
             }
         }
     }
-    let right = outcomes.iter().all(|(_, outcome)| outcome.pipeline.is_some());
+    let right = !missing && outcomes.iter().all(|(_, outcome)| outcome.pipeline.is_some());
     Ok(if right { Exit::Success } else { Exit::Usage })
 }
 

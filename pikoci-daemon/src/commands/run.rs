@@ -9,6 +9,7 @@ use pikoci_core::Pipeline;
 use pikoci_core::clock::{Clock, SystemClock};
 use pikoci_core::context::BuildContext;
 use pikoci_core::language::suggest::{closest, name_list};
+use pikoci_core::pipeline::Job;
 use pikoci_core::plan::EventSink;
 use pikoci_exec::LocalRun;
 use pikoci_exec::local::{JobChoice, JobOutcome, LocalError, LocalOptions, LocalResult};
@@ -43,17 +44,26 @@ pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
     let attempts: HashMap<String, Attempts> =
         pipeline.jobs.iter().map(|job| (job.name.clone(), Attempts::of(job))).collect();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (input_values, repeated) = input_values(&pipeline, &jobs, &arguments.inputs);
+    let notes = passed_over(&pipeline, &jobs);
     let options = LocalOptions {
         jobs,
-        input_values: arguments.inputs.iter().cloned().collect(),
+        input_values,
         overrides: arguments.resources.iter().cloned().collect::<BTreeMap<_, _>>(),
         keep: arguments.keep,
         grace: arguments.grace,
         clock: clock.clone(),
         ..LocalOptions::default()
     };
-    let local = LocalRun::new(pipeline, &pikoci_exec::defaults(), options)
-        .map_err(|error| Stop::usage(error.to_string()))?;
+    let local = match LocalRun::new(pipeline, &pikoci_exec::defaults(), options) {
+        Ok(local) if repeated.is_empty() => local,
+        Ok(_) => return Err(Stop::usage(repeated.join("\nerror: "))),
+        Err(LocalError::Inputs { problems }) => {
+            return Err(Stop::usage([repeated, problems].concat().join("\nerror: ")));
+        }
+        Err(error) => return Err(Stop::usage(error.to_string())),
+    };
+    notes.iter().for_each(|text| note(text));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,7 +105,7 @@ pub(crate) fn run(arguments: &Run) -> Result<Exit, Stop> {
 /// The reporter for where standard output leads.
 fn report(output: Output, clock: &Arc<dyn Clock>) -> Box<dyn Report> {
     match output {
-        Output::Json => Box::new(Json),
+        Output::Json => Box::new(Json::default()),
         Output::Text if takes_escapes(&io::stdout()) => {
             Box::new(Terminal::new(clock.clone(), || terminal_size(io::stdout())))
         }
@@ -124,6 +134,11 @@ async fn supervise(
             never = reporter.animate() => match never {},
             never = deserted => never,
         };
+        for JobOutcome { job, not_run, .. } in result.iter().flat_map(|result| &result.jobs) {
+            if let Some(reason) = not_run {
+                reporter.not_run(job, reason);
+            }
+        }
         reporter.drained().await;
         result
     };
@@ -131,6 +146,69 @@ async fn supervise(
         reporter.remark(&format!("{name}: cancelling; press Ctrl-C again to kill at once"));
     };
     Ok(signals.guard(&cancel, asked, Box::pin(work)).await)
+}
+
+/// The jobs that `choice` takes.
+fn chosen<'a>(pipeline: &'a Pipeline, choice: &'a JobChoice) -> impl Iterator<Item = &'a Job> {
+    pipeline.jobs.iter().filter(move |job| match choice {
+        JobChoice::One(name) => job.name == *name,
+        JobChoice::Only | JobChoice::All => true,
+    })
+}
+
+/// The values for inputs that the command line gives, and what is wrong with
+/// giving one several times: only one with `multiple` takes several.
+fn input_values(
+    pipeline: &Pipeline,
+    choice: &JobChoice,
+    given: &[(String, String)],
+) -> (BTreeMap<String, String>, Vec<String>) {
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (name, value) in given {
+        let Some(known) = values.get_mut(name) else {
+            values.insert(name.clone(), value.clone());
+            continue;
+        };
+        let inputs = || chosen(pipeline, choice).flat_map(|job| &job.inputs);
+        let mut meant = inputs().filter(|input| input.name == *name);
+        if meant.all(|input| input.multiple) {
+            known.push(',');
+            known.push_str(value);
+        } else {
+            problems.push(format!("input `{name}` is given more than once"));
+        }
+    }
+    problems.dedup();
+    (values, problems)
+}
+
+/// What the pipeline asks for that only a server does, each as a note.
+fn passed_over(pipeline: &Pipeline, choice: &JobChoice) -> Vec<String> {
+    let mut notes = Vec::new();
+    for job in chosen(pipeline, choice) {
+        if !job.enabled {
+            // In a run of all jobs it is told as one that was not run.
+            if *choice == JobChoice::All {
+                continue;
+            }
+            notes.push(format!(
+                "job `{}`: `enabled = false` does not keep it from running here",
+                job.name
+            ));
+        }
+        for approval in &job.approvals {
+            notes.push(format!(
+                "job `{}`: approve {:?} is not waited for here",
+                job.name, approval.label
+            ));
+        }
+        if !job.tags.is_empty() {
+            let tags = name_list(job.tags.iter().map(String::as_str), LISTED);
+            notes.push(format!("job `{}`: its tags ({tags}) choose no worker here", job.name));
+        }
+    }
+    notes
 }
 
 /// Which jobs to run; says what there is to choose from when that is not clear.
@@ -184,10 +262,19 @@ fn tell(result: &LocalResult, keep: bool) {
             note(&format!("left by an earlier run: {problem}"));
         }
     }
-    for JobOutcome { job, not_run, workspace, problems, .. } in &result.jobs {
-        if let Some(reason) = not_run {
-            note(&format!("job `{job}` was not run: {reason}"));
+    let mut not_run: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for outcome in &result.jobs {
+        if let Some(reason) = &outcome.not_run {
+            not_run.entry(reason).or_default().push(&outcome.job);
         }
+    }
+    for (reason, jobs) in not_run {
+        note(&match jobs.as_slice() {
+            [job] => format!("job `{job}` was not run: {reason}"),
+            _ => format!("{} jobs were not run: {reason}", jobs.len()),
+        });
+    }
+    for JobOutcome { job, workspace, problems, .. } in &result.jobs {
         for problem in problems {
             note(&format!("job `{job}`: {problem}"));
         }

@@ -42,6 +42,11 @@ pub(crate) trait Report: fmt::Debug + Send {
     /// Adds what there is to say about the next event.
     fn event(&mut self, event: &Event, out: &mut Vec<u8>);
 
+    /// Adds what there is to say about a job that was not run.
+    fn not_run(&mut self, job: &str, reason: &str, out: &mut Vec<u8>) {
+        let _ = (job, reason, out);
+    }
+
     /// How often to call [`tick`](Self::tick) while a build runs; `None` for never.
     fn tick_interval(&self) -> Option<Duration> {
         None
@@ -81,6 +86,11 @@ impl Reporter {
     /// Tells how many attempts the steps of the next build have.
     pub(crate) fn expect(&self, attempts: Attempts) {
         self.with(|report, _| report.expect(attempts));
+    }
+
+    /// Tells of a job that was not run.
+    pub(crate) fn not_run(&self, job: &str, reason: &str) {
+        self.with(|report, out| report.not_run(job, reason, out));
     }
 
     /// Says something to the person at the keyboard.

@@ -37,9 +37,8 @@ impl Script {
             job: job.into(),
             number: "1".into(),
         };
-        let build =
-            BuildId(serde_json::from_str("\"0190b5a0-0000-7000-8000-000000000000\"").unwrap());
-        self.push(EventKind::BuildCreated { build, name })
+        let id = BuildId(serde_json::from_str("\"0190b5a0-0000-7000-8000-000000000000\"").unwrap());
+        self.push(EventKind::BuildCreated { id, name })
     }
 
     pub(super) fn start(&mut self, step: &str, kind: StepType, name: &str) -> &mut Self {

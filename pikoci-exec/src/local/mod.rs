@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use pikoci_core::clock::{Clock, SystemClock};
 use pikoci_core::context::BuildContext;
+use pikoci_core::pipeline::Job;
 use pikoci_core::plan::{BuildResult, EventSink};
 use pikoci_core::{Pipeline, Status, Types};
 use thiserror::Error;
@@ -138,6 +139,12 @@ pub enum LocalError {
         /// What is wrong with it.
         error: std::io::Error,
     },
+    /// Values for inputs of jobs are missing, unknown or not allowed.
+    #[error("{}", problems.join("\n"))]
+    Inputs {
+        /// What is wrong, each a sentence.
+        problems: Vec<String>,
+    },
     /// The pipeline's types cannot be set up.
     #[error(transparent)]
     Types(#[from] TypesError),
@@ -206,6 +213,8 @@ impl LocalRun {
         options: LocalOptions,
     ) -> Result<Self, LocalError> {
         let order = flow::order(&pipeline, &options.jobs)?;
+        let jobs: Vec<&Job> = order.iter().filter_map(|index| pipeline.jobs.get(*index)).collect();
+        run::check_inputs(&jobs, &options)?;
         let mut types = types_for(&pipeline, base)?;
         overrides::apply(&mut pipeline, &mut types, &options.overrides)?;
         Ok(Self {

@@ -5,15 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pikoci_core::context::BuildContext;
+use pikoci_core::language::suggest::closest;
 use pikoci_core::name::BuildName;
 use pikoci_core::pipeline::Job;
-use pikoci_core::plan::{BuildResult, BuildSpec, Host, execute};
+use pikoci_core::plan::{self, BuildResult, BuildSpec, Host, execute};
 use pikoci_core::{Journal, Status, Version, Workspace};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
 use super::trace::{TRACEPARENT, traceparent};
-use super::{JobChoice, JobOutcome, LocalError, LocalResult, LocalRun, SinkFactory};
+use super::{JobChoice, JobOutcome, LocalError, LocalOptions, LocalResult, LocalRun, SinkFactory};
 use crate::cache::Cache;
 use crate::journal::{FileJournal, recover};
 use crate::workspace::DirWorkspace;
@@ -66,6 +67,42 @@ pub(super) async fn run(
     Ok(LocalResult { jobs, status, recovered })
 }
 
+/// Checks the values given for the inputs of the jobs that will run.
+pub(super) fn check_inputs(jobs: &[&Job], options: &LocalOptions) -> Result<(), LocalError> {
+    let mut problems = Vec::new();
+    if options.jobs == JobChoice::All {
+        let names = || jobs.iter().flat_map(|job| &job.inputs).map(|input| input.name.as_str());
+        for name in options.input_values.keys().filter(|name| names().all(|it| it != **name)) {
+            problems.push(match closest(name, names()) {
+                Some(near) => format!("no job has an input `{name}`; did you mean `{near}`?"),
+                None => format!("no job has an input `{name}`"),
+            });
+        }
+    }
+    for job in jobs.iter().filter(|job| runs(job, options)) {
+        if let Err(found) = plan::check_inputs(job, &values_for(job, options)) {
+            problems.extend(found.into_iter().map(|problem| match options.jobs {
+                JobChoice::All => format!("job `{}`: {problem}", job.name),
+                _ => problem,
+            }));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(LocalError::Inputs { problems }) }
+}
+
+/// The values given for a job's inputs; in a run of all jobs, those it asks for.
+fn values_for(job: &Job, options: &LocalOptions) -> BTreeMap<String, String> {
+    let all = options.jobs == JobChoice::All;
+    let asked = |name: &String| !all || job.inputs.iter().any(|it| it.name == *name);
+    let values = options.input_values.iter().filter(|it| asked(it.0));
+    values.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// Whether a job is to run: whoever names one wants it to.
+fn runs(job: &Job, options: &LocalOptions) -> bool {
+    job.enabled || options.jobs != JobChoice::All
+}
+
 /// The versions that are known for a job's gets, or why it is not run.
 fn inputs(
     local: &LocalRun,
@@ -76,8 +113,7 @@ fn inputs(
     if cancel.is_cancelled() {
         return Err("the run was cancelled".into());
     }
-    // Whoever names a job wants it to run.
-    if !job.enabled && local.options.jobs == JobChoice::All {
+    if !runs(job, &local.options) {
         return Err("it is not enabled".into());
     }
     flow.inputs(job)
@@ -115,7 +151,7 @@ impl Build<'_> {
             .map_err(|error| LocalError::Workspaces { error })?;
         let workspace = Arc::new(workspace);
         let events = sinks(&context);
-        let input_values = self.input_values();
+        let input_values = values_for(self.job, options);
         let spec = BuildSpec {
             pipeline: Arc::clone(&self.local.pipeline),
             inputs: self.inputs,
@@ -166,13 +202,5 @@ impl Build<'_> {
             workspace: kept,
             problems,
         })
-    }
-
-    /// The values given for inputs; in a run of all jobs, those this job asks for.
-    fn input_values(&self) -> BTreeMap<String, String> {
-        let all = self.local.options.jobs == JobChoice::All;
-        let asked = |name: &String| !all || self.job.inputs.iter().any(|it| it.name == *name);
-        let values = self.local.options.input_values.iter();
-        values.filter(|it| asked(it.0)).map(|it| (it.0.clone(), it.1.clone())).collect()
     }
 }

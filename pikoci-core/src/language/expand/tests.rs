@@ -205,6 +205,60 @@ fn what_is_known_at_run_time_only_is_printed_as_it_was_written() {
 }
 
 #[test]
+fn scripts_are_printed_as_people_write_them() {
+    for (script, printed) in [
+        ("set -e\n\tmake\n", "<<-EOT\n    set -e\n    \tmake\n  EOT"),
+        ("\tone\n two\n", "<<EOT\n\tone\n two\n  EOT"),
+        ("one\nEOT\n", "<<-EOF\n    one\n    EOT\n  EOF"),
+        ("one\ntwo", "chomp(<<-EOT\n    one\n    two\n  EOT\n  )"),
+        ("one\r\ntwo\r\n", "\"one\\r\\ntwo\\r\\n\""),
+        ("one\n", "\"one\\n\""),
+    ] {
+        assert_eq!(value::expression(&Value::from(script), 1), printed);
+    }
+    let list = Value::List(vec![Value::from("-c"), Value::from("one\ntwo\n"), Value::from("x")]);
+    assert_eq!(
+        value::expression(&list, 0),
+        "[\n  \"-c\",\n  <<-EOT\n    one\n    two\n  EOT\n  ,\n  \"x\",\n]"
+    );
+}
+
+#[test]
+fn scripts_with_secrets_and_in_lists_read_back_as_the_same() {
+    let text = r#"
+variable "token" {
+  type = string
+  secret "env" { key = "TOKEN" }
+}
+job "a" {
+  task "t" {
+    run "shell" {
+      cmd = "curl ${var.token}\n  ${join("-", ["a\nb", var.token])}\n${var.token}\n"
+    }
+  }
+  task "u" {
+    env = { A = "one\ntwo\n", B = "one\n${var.token}" }
+    run "exec" {
+      path = "sh"
+      args = ["-c", "set -e\n\tmake\n", "one\ntwo", "a", "  b\n  c\n"]
+    }
+  }
+}
+"#;
+    let before = pipeline(text);
+    let printed = expand(&before);
+    let after = pipeline(&printed);
+    pretty_compare(&placeless(&before), &placeless(&after), &printed);
+    assert!(
+        !printed.contains("set -e\\n") && printed.contains("  curl ${var.token}\n"),
+        "{printed}"
+    );
+    let laid_out =
+        crate::language::format::format(Default::default(), &printed).expect("it can be read");
+    pretty_compare(&placeless(&before), &placeless(&pipeline(&laid_out)), &laid_out);
+}
+
+#[test]
 fn texts_of_every_kind_survive() {
     for text in [
         "",
@@ -226,6 +280,14 @@ fn texts_of_every_kind_survive() {
         "ends with $",
         "$${",
         "dollar $\n%{x}\n",
+        "  all\n  indented",
+        "\n\n",
+        "a\n\nb",
+        " \n a\n",
+        "a\n \n\tb\n",
+        "EOT\nEOF\n  END\n",
+        "ends ${\nx",
+        "a \\ \"b\" \\n\nb\n",
     ] {
         let before = Pipeline {
             variables: BTreeMap::from([(

@@ -10,7 +10,9 @@ pub(super) fn expression(value: &Value, depth: usize) -> String {
         Value::Null => "null".into(),
         Value::Bool(value) => value.to_string(),
         Value::Number(number) => number.to_string(),
-        Value::String(text) => heredoc(text, depth).unwrap_or_else(|| quoted(text)),
+        Value::String(text) => {
+            lines(std::slice::from_ref(value), depth).unwrap_or_else(|| quoted(text))
+        }
         Value::List(items) => list(items, depth),
         Value::Set(items) => format!("toset({})", list(items, depth)),
         Value::Object(map) if map.is_empty() => "{}".into(),
@@ -20,7 +22,7 @@ pub(super) fn expression(value: &Value, depth: usize) -> String {
                 let key =
                     if is_identifier(key) && !is_word(key) { key.clone() } else { quoted(key) };
                 indent(&mut out, depth + 1);
-                let _ = writeln!(out, "{key} = {}", inner(value, depth + 1));
+                let _ = writeln!(out, "{key} = {}", expression(value, depth + 1));
             }
             indent(&mut out, depth);
             out.push('}');
@@ -30,24 +32,35 @@ pub(super) fn expression(value: &Value, depth: usize) -> String {
     }
 }
 
-/// The same inside a list, an object or a call, where a heredoc does not belong.
+/// The same inside a call or a template, where a heredoc does not belong.
 fn inner(value: &Value, depth: usize) -> String {
     match value {
         Value::String(text) => quoted(text),
+        Value::List(items) => {
+            let items: Vec<String> = items.iter().map(|item| inner(item, depth)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Deferred(deferred) => one_line(deferred, depth),
         other => expression(other, depth),
     }
 }
 
 fn list(items: &[Value], depth: usize) -> String {
-    let one_line: Vec<String> = items.iter().map(|item| inner(item, depth)).collect();
-    let short = format!("[{}]", one_line.join(", "));
+    let items: Vec<String> = items.iter().map(|item| expression(item, depth + 1)).collect();
+    let short = format!("[{}]", items.join(", "));
     if short.len() + 2 * depth <= 80 && !short.contains('\n') {
         return short;
     }
     let mut out = String::from("[\n");
-    for item in items {
+    for item in &items {
         indent(&mut out, depth + 1);
-        let _ = writeln!(out, "{},", inner(item, depth + 1));
+        out.push_str(item);
+        // Nothing may stand behind the last line of a heredoc.
+        if item.starts_with("<<") {
+            out.push('\n');
+            indent(&mut out, depth + 1);
+        }
+        out.push_str(",\n");
     }
     indent(&mut out, depth);
     out.push(']');
@@ -55,6 +68,15 @@ fn list(items: &[Value], depth: usize) -> String {
 }
 
 fn deferred(deferred: &Deferred, depth: usize) -> String {
+    match deferred {
+        Deferred::Template(parts) => {
+            lines(parts, depth).unwrap_or_else(|| one_line(deferred, depth))
+        }
+        other => one_line(other, depth),
+    }
+}
+
+fn one_line(deferred: &Deferred, depth: usize) -> String {
     match deferred {
         Deferred::Secret { variable } => format!("var.{variable}"),
         Deferred::Template(parts) => {
@@ -143,38 +165,65 @@ fn is_run_time_name(name: &str) -> bool {
 }
 
 /// A text of several lines as a heredoc, where that says exactly the same.
-fn heredoc(text: &str, depth: usize) -> Option<String> {
-    let body = text.strip_suffix('\n')?;
-    // The least indented line decides what `<<-` takes away, so one must have none.
-    let fits = body.contains('\n')
-        && body.lines().any(|line| line.starts_with(|c: char| !c.is_whitespace()))
-        && body.split('\n').all(|line| {
-            (line.is_empty() || !line.trim().is_empty())
-                && line.trim() != "EOT"
-                && !line.chars().any(|c| c.is_control() && c != '\t')
-                && !line.starts_with(|c: char| c.is_whitespace() && c != ' ')
-        });
-    if !fits {
+///
+/// A heredoc ends with a line break; from a text that does not `chomp` takes it away.
+fn lines(parts: &[Value], depth: usize) -> Option<String> {
+    let mut body = String::new();
+    for part in parts {
+        match part {
+            Value::String(text) => template(text, &mut body),
+            other => {
+                let _ = write!(body, "${{{}}}", inner(other, depth));
+            }
+        }
+    }
+    let whole = body.strip_suffix('\n');
+    // A call with a part that is not known yet would be another value.
+    if whole.is_none() && !matches!(parts, [Value::String(_)]) {
         return None;
     }
-    let mut out = String::from("<<-EOT\n");
+    let body = whole.unwrap_or(&body);
+    // Control characters are not for reading.
+    if !body.contains('\n') || body.chars().any(|c| c.is_control() && !"\n\t".contains(c)) {
+        return None;
+    }
+    let marker = ["EOT", "EOF", "END", "TEXT"]
+        .into_iter()
+        .find(|marker| body.lines().all(|line| line.trim() != *marker))?;
+    // The least indented line decides what `<<-` takes away, so one must have
+    // none; where none has, the text stands as it is.
+    let indents = body.lines().any(|line| line.starts_with(|c: char| !c.is_whitespace()))
+        && body.lines().all(|line| {
+            line.is_empty()
+                || (!line.trim().is_empty()
+                    && !line.starts_with(|c: char| c.is_whitespace() && !" \t".contains(c)))
+        });
+    let mut out = format!("<<{}{marker}\n", if indents { "-" } else { "" });
     for line in body.split('\n') {
-        if !line.is_empty() {
+        if indents && !line.is_empty() {
             indent(&mut out, depth + 1);
         }
-        let mut rest = line;
-        while let Some(c) = rest.chars().next() {
-            let length = marker(rest, &mut out).unwrap_or_else(|| {
-                out.push(c);
-                c.len_utf8()
-            });
-            rest = rest.get(length..).unwrap_or_default();
-        }
+        out.push_str(line);
         out.push('\n');
     }
     indent(&mut out, depth);
-    out.push_str("EOT");
-    Some(out)
+    out.push_str(marker);
+    Some(match whole {
+        Some(_) => out,
+        None => format!("chomp({out}\n{})", "  ".repeat(depth)),
+    })
+}
+
+/// Writes `text` as a heredoc has it: without escapes, but for what would begin a template.
+fn template(text: &str, out: &mut String) {
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = marker(rest, out).unwrap_or_else(|| {
+            out.push(c);
+            c.len_utf8()
+        });
+        rest = rest.get(length..).unwrap_or_default();
+    }
 }
 
 /// Whether `text` can stand as a name without quotes.

@@ -27,7 +27,7 @@ const ARTICLES: [&str; 11] = [
 ];
 
 /// Texts that `terraform fmt` reads as well and lays out the same.
-const SHARED: [&str; 25] = [
+const SHARED: [&str; 27] = [
     "job   \"a\"   \"b\"{\n\n\n  x=1\n  long  =  [1,2 , 3]   # c\n  y=foo  // d\n\n\n\n  zz = a?b:c\n  /* x */\n  f = foo( 1,2 )[ 0 ] . b\n  g = -1 + - x * !y\n\n}\n\n\n\njob \"b\" { x=1 }\njob \"c\" {\n\n}\n",
     "a = [{\nx=1\n},{\ny=2\n}]\nb = {\n\"k\"=1,\nlong : 2\n z = 3 # c\n}\n",
     "c = <<EOT\n  foo ${a}\n   bar\nEOT\nd = [<<-EOT\n   x\n  EOT\n ,2]\n",
@@ -52,6 +52,8 @@ const SHARED: [&str; 25] = [
     "a = \"x\\\"y$${z}%%{q}\"\nbb = \"\"\n",
     "a = x.0\nb = x[*].y\nc = x.*.y[0]\nd = 1.5e3 +1e-2\n",
     "a = [\n  1,\n\n  2,  # c\n  # d\n  3\n]\n",
+    "a = 1\n\n\n\n",
+    "x = {\na = {\nb = 1 }\nc = [{\nd = 1\n}, {\ne = 2 }] }\n",
     "a = {\n  \"x\" = 1\n  (y) = 2\n  zzzz = {\n    a = 1\n  }\n  b = [1,\n  2]\n  c = 3\n}\n",
 ];
 
@@ -68,6 +70,22 @@ fn lines_values_and_comments_are_laid_out() {
             "run \"exec\" { path = \"make\" args = [\"x\"] }\n",
         ),
         ("a {\n\n\n\tb=1 \n}\n", "a {\n\n\n  b = 1\n}\n"),
+        (
+            "job \"a\" {\nif \"x\" {\nget \"b\" \"c\" {}\n} else_if \"y\" {\ntry {\n}\n} else {\ndo {\n}\n}\n}\n",
+            "job \"a\" {\n  if \"x\" {\n    get \"b\" \"c\" {}\n  } else_if \"y\" {\n    try {\n    }\n  } else {\n    do {\n    }\n  }\n}\n",
+        ),
+        (
+            "variable \"req\" { type = string\n description = \"x\" }\n",
+            "variable \"req\" { type = string\n  description = \"x\" }\n",
+        ),
+        (
+            "variable \"req\" { type = string\ndescription = \"x\"\ndefault=\"y\"\n}\na=1\n",
+            "variable \"req\" { type = string\n  description = \"x\"\n  default     = \"y\"\n}\na = 1\n",
+        ),
+        (
+            "a { b {\nc=1 } }\nd {\ne=[\n1\n] }\nf=1\n",
+            "a { b {\n  c = 1 } }\nd {\n  e = [\n    1\n] }\nf = 1\n",
+        ),
     ];
     for (text, expected) in table {
         assert_eq!(formatted(text), expected, "{text:?}");
