@@ -460,10 +460,8 @@ impl JobReader<'_, '_> {
         let found = self.resource(kind, kind_span, name, name_span);
         let types = self.known.types;
         get.params = params(fields, types, CatalogKind::ResourceType, kind, found, false);
-        if found {
-            if !self.known.types.resource_type_has(kind, "check") {
-                self.no_command(fields.header(), kind, "check", "got");
-            }
+        if found && !types.resource_type_has(kind, "check") {
+            self.no_command(fields.header(), kind, "check", "got");
         }
         Some(StepKind::Get(get))
     }
