@@ -289,15 +289,16 @@ pub trait Workspace: fmt::Debug + Send + Sync {
     /// When it does not exist, is no directory or leads out of the workspace.
     fn directory(&self, path: &str) -> std::io::Result<std::path::PathBuf>;
 
-    /// A fresh, empty file outside the working directory that a step writes its
-    /// `KEY=VALUE` lines to; its absolute path.
+    /// An empty file outside the working directory that a step writes its
+    /// `KEY=VALUE` lines to and no other step at that time; its absolute path.
     ///
     /// # Errors
     /// When it cannot be made.
     fn create_output_file(&self, step: &StepId) -> std::io::Result<std::path::PathBuf>;
 
     /// What stands in a file made by [`create_output_file`](Self::create_output_file),
-    /// at most `limit` bytes and one more (so that too much can be told), and removes it.
+    /// at most `limit` bytes and one more (so that too much can be told). The
+    /// file is the workspace's again: it is removed, or serves another step.
     ///
     /// # Errors
     /// When it cannot be read.
