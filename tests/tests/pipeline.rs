@@ -1,5 +1,9 @@
 //! `pikoci pipeline …` through the real program.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
 use pikoci_tests::World;
 use serde_json::Value;
 
@@ -134,4 +138,32 @@ fn a_directory_is_read_as_one_pipeline() {
     world.write("ci/notes.txt", "not HCL");
     world.pikoci(&["pipeline", "validate", "ci"]).expect(0);
     world.pikoci(&["run", "-p", "ci"]).expect(0).says("from two files");
+}
+
+#[test]
+fn a_type_is_fetched_from_the_local_network_only_when_that_is_allowed() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let body = "runner_type \"r\" {\n  run { path = \"echo\" args = [\"fetched\", \"$word\"] }\n}\n";
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    let world = World::with(&format!(
+        "runner_type \"r\" {{\n  source = \"http://127.0.0.1:{port}/r.hcl\"\n}}\n\
+         job \"a\" {{\n  task \"t\" {{\n    run \"r\" {{ word = \"indeed\" }}\n  }}\n}}\n"
+    ));
+    world.pikoci(&["pipeline", "validate", "pipeline.hcl"]).expect(2).says("127.0.0.1");
+    world.pikoci(&["run", "-p", "pipeline.hcl"]).expect(2).says("127.0.0.1");
+    world
+        .pikoci(&["run", "-p", "pipeline.hcl", "--allow-local-sources"])
+        .expect(0)
+        .says("fetched indeed");
 }

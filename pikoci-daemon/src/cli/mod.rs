@@ -56,7 +56,7 @@ pub(crate) struct Run {
     pub(crate) output: Output,
 }
 
-/// Values of a pipeline's variables.
+/// What the reading of a pipeline takes from the command line.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Variables {
     /// The value of a variable
@@ -65,6 +65,9 @@ pub(crate) struct Variables {
     /// A file with values of variables, JSON or HCL; later files win
     #[arg(long = "vars", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// Let a `source` name addresses of the local network
+    #[arg(long)]
+    pub(crate) allow_local_sources: bool,
 }
 
 /// `pikoci pipeline …`.

@@ -26,6 +26,7 @@ const VARIABLE_PREFIX: &str = "PIKOCI_VAR_";
 pub(crate) struct Values {
     vars: BTreeMap<String, String>,
     file_vars: BTreeMap<String, Value>,
+    allow_local_sources: bool,
 }
 
 impl Values {
@@ -34,13 +35,15 @@ impl Values {
         Ok(Self {
             vars: variables.vars.iter().cloned().collect(),
             file_vars: vars::read(variables.files.iter().map(AsRef::<Path>::as_ref))?,
+            allow_local_sources: variables.allow_local_sources,
         })
     }
 }
 
 /// Reads a pipeline with what is built in here.
 pub(crate) fn read_pipeline(files: Files, values: &Values, catalog: &Catalog) -> ReadOutcome {
-    let loader = HttpSources::new();
+    // Plain HTTP is for the author to choose; `#sha256=…` makes it as safe.
+    let loader = HttpSources::new().allow_http(true).allow_local(values.allow_local_sources);
     let options = ReadOptions {
         name: files.name,
         directory: files.directory,
