@@ -11,9 +11,10 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use crate::context::{Resolve, StepRun};
+use crate::event::OutputStream;
 use crate::language::eval::force_expanding;
 use crate::language::functions::{Budget, Context};
-use crate::mask::Masker;
+use crate::mask::{MIN_SECRET_CHARS, Masker};
 use crate::params::{Attributes, Params};
 use crate::pipeline::{Pipeline, Variable, VariableType};
 use crate::secret::{ExposeSecret as _, SecretFields};
@@ -256,7 +257,15 @@ impl Resolver<'_> {
         for value in fields.values() {
             masker.register(value.expose_secret());
         }
-        pick(key.as_deref(), &fields).and_then(|text| fits(variable, text)).map_err(errored)
+        let value = pick(key.as_deref(), &fields).and_then(|text| fits(variable, text));
+        let value = value.map_err(errored)?;
+        if !value.is_empty() && value.chars().count() < MIN_SECRET_CHARS {
+            let warning = format!(
+                "the secret of variable `{name}` is shorter than {MIN_SECRET_CHARS} characters and is not masked\n"
+            );
+            step.io.output(OutputStream::Engine, warning.into()).await;
+        }
+        Ok(value)
     }
 }
 
