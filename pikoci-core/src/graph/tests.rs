@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::name::StepId;
-use crate::pipeline::{Get, Hooks, Job, Location, Put, Resource, Step, StepKind, VersionChoice};
+use crate::pipeline::{Get, Hooks, Location, Put, Resource, Step, StepKind, VersionChoice};
+use crate::testkit::plan::job;
 
 fn resource(kind: &str, name: &str) -> Resource {
     Resource {
@@ -46,30 +47,6 @@ fn get(kind: &str, name: &str, trigger: bool, passed: &[&str]) -> Step {
 
 fn put(kind: &str, name: &str) -> Step {
     step(StepKind::Put(Put { kind: kind.into(), name: name.into(), params: BTreeMap::new() }))
-}
-
-fn job(name: &str, steps: Vec<Step>) -> Job {
-    Job {
-        name: name.into(),
-        instance: None,
-        concurrency: 0,
-        serial_groups: Vec::new(),
-        timeout: None,
-        tags: Vec::new(),
-        interruptible: false,
-        allow_failure: false,
-        disable_retry: false,
-        disable_manual_trigger: false,
-        enabled: true,
-        retry_on_worker_loss: false,
-        retention: None,
-        public: false,
-        inputs: Vec::new(),
-        approvals: Vec::new(),
-        steps,
-        hooks: Hooks::default(),
-        location: Location::default(),
-    }
 }
 
 /// Tests, builds and deploys; a bump goes back into the repository.

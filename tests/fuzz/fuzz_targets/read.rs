@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use pikoci_core::catalog::Catalog;
 use pikoci_core::language::render::{RenderStyle, render};
+use pikoci_core::language::source::FileId;
 use pikoci_core::language::{ReadOptions, format, read};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(pikoci_exec::catalog);
@@ -14,7 +15,8 @@ fuzz_target!(|text: &str| {
     let options = ReadOptions::new("fuzz", &CATALOG);
     let outcome = read(vec![("fuzz.hcl".into(), text.into())], &options);
     render(&outcome.diagnostics, &outcome.sources, RenderStyle { color: true, width: 80 });
-    if let Ok(once) = format::format(text) {
-        assert_eq!(format::format(&once).as_deref(), Ok(once.as_str()), "formatting twice changes it");
+    let file = FileId::default();
+    if let Ok(once) = format::format(file, text) {
+        assert_eq!(format::format(file, &once), Ok(once.clone()), "formatting twice changes it");
     }
 });
