@@ -80,7 +80,7 @@ resource_type "git" {
       git config remote.origin.url "$param_url"
       # A ref of its own: another check may be at work in the same cache.
       head=refs/pikoci/check-$$
-      if run_git fetch -q --no-tags --filter=blob:none origin "+$wanted:$head" && [ -n "$(git rev-parse -q --verify "$head^{commit}")" ]; then
+      if run_git fetch -q --update-shallow --no-tags --filter=blob:none origin "+$wanted:$head" && [ -n "$(git rev-parse -q --verify "$head^{commit}")" ]; then
         newest=$(git rev-parse "$head^{commit}")
         if git merge-base --is-ancestor "$version_ref" "$newest" 2> /dev/null; then
           printf '[{"ref":"%s"}' "$version_ref"
@@ -143,12 +143,12 @@ resource_type "git" {
       git config remote.origin.url "$param_url"
       git config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*'
       has_commit() { git cat-file -e "$version_ref^{commit}" 2> /dev/null; }
-      has_commit || run_git fetch -q $depth origin "$wanted"
+      has_commit || run_git fetch -q --update-shallow $depth origin "$wanted"
       # An older commit than a shallow history reaches; not every server gives one out by its name.
-      has_commit || run_git fetch -q $depth origin "$version_ref" 2> /dev/null || true
+      has_commit || run_git fetch -q --update-shallow $depth origin "$version_ref" 2> /dev/null || true
       if ! has_commit; then
         if [ -f .git/shallow ]; then run_git fetch -q --unshallow origin "$wanted"; fi
-        has_commit || run_git fetch -q origin
+        has_commit || run_git fetch -q --update-shallow origin
         has_commit || die "commit '$version_ref' is not in the repository"
       fi
       git -c advice.detachedHead=false checkout -q --force --detach "$version_ref"

@@ -94,6 +94,22 @@ async fn a_rewritten_history_yields_the_newest_commit_only() {
 }
 
 #[tokio::test]
+async fn a_repository_that_is_itself_shallow_can_be_fetched_from() {
+    let origin = Origin::new();
+    origin.commit("1");
+    let newest = origin.commit("2");
+    let source = format!("file://{}", origin.bare.to_str().unwrap().replace(' ', "%20"));
+    let shallow = origin.copy.with_file_name("shallow");
+    git(&origin.copy, &["clone", "-q", "--depth=1", &source, shallow.to_str().unwrap()]);
+    git(&shallow, &["checkout", "-q", "--detach"]);
+    let params = params(&[("url", shallow.to_str().unwrap())]);
+    assert_eq!(check(&params, None).await.unwrap(), [at(&newest)]);
+    let mut bench = Bench::new("get app");
+    the_type().pull(&mut bench.step(), &params, &at(&newest)).await.unwrap();
+    assert_eq!(git(&bench.workdir.join("app"), &["rev-parse", "HEAD"]), newest);
+}
+
+#[tokio::test]
 async fn an_annotated_tag_stands_for_its_commit() {
     let origin = Origin::new();
     let commit = origin.commit("1");
