@@ -12,7 +12,7 @@ use super::diagnostic::Diagnostic;
 use super::eval::Scope;
 use super::reader::Reader;
 use super::source::{FileId, Span};
-use super::suggest::closest;
+use super::suggest::{closest, did_you_mean, name_list};
 use crate::params::Attributes;
 use crate::pipeline::Location;
 use crate::value::Value;
@@ -476,17 +476,15 @@ pub(super) fn with_suggestion<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Diagnostic {
     let mut candidates: Vec<&str> = candidates.into_iter().collect();
-    if let Some(best) = closest(name, candidates.iter().copied()) {
-        let best = best.to_owned();
-        return diagnostic.help(format!("did you mean `{best}`?")).suggest(span, best);
+    if closest(name, candidates.iter().copied()).is_some() {
+        return did_you_mean(diagnostic, span, name, candidates);
     }
     candidates.sort_unstable();
     candidates.dedup();
     match candidates.as_slice() {
         [] => diagnostic,
         known if known.len() <= 24 => {
-            let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-            diagnostic.help(format!("there is {}", known.join(", ")))
+            diagnostic.help(format!("there is {}", name_list(known.iter().copied(), known.len())))
         }
         _ => diagnostic,
     }
