@@ -375,6 +375,18 @@ impl Registry {
         let Some(others) = self.subreaper else {
             return;
         };
+        // One that ended after the children were listed has handed on its own
+        // to this program, and those are not in the list.
+        for _ in 0..LOOKS {
+            if !self.sweep_once(others) {
+                break;
+            }
+        }
+    }
+
+    /// One pass over the children; whether one of them had ended.
+    fn sweep_once(&mut self, others: OtherChildren) -> bool {
+        let mut one_ended = false;
         let children = procfs::children();
         let own_session = procfs::stat(procfs::own_pid()).map_or(0, |stat| stat.session);
         self.adopted.retain(|pid, _| children.contains(pid));
@@ -390,6 +402,7 @@ impl Registry {
                 continue;
             }
             let Some(stat) = procfs::stat(pid) else {
+                one_ended = true;
                 continue;
             };
             let owner = match self.adopted.get(&pid) {
@@ -401,6 +414,7 @@ impl Registry {
             }
             let orphan = owner.is_some() || others == OtherChildren::Never;
             if stat.ended && orphan {
+                one_ended = true;
                 if let Some(pid) = Pid::from_raw(pid) {
                     let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
                 }
@@ -409,6 +423,7 @@ impl Registry {
                 self.adopted.insert(pid, owner);
             }
         }
+        one_ended
     }
 
     fn get_mut(&mut self, id: Id) -> Option<&mut Owned> {
