@@ -4,8 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-
-use crate::name::BuildId;
+use uuid::Uuid;
 
 /// Where the engine takes the time and its ids from.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
@@ -15,8 +14,8 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Time since some fixed moment, never running backwards; for durations.
     fn monotonic(&self) -> Duration;
 
-    /// A fresh build id.
-    fn build_id(&self) -> BuildId;
+    /// A fresh id; those made one after the other sort in that order.
+    fn id(&self) -> Uuid;
 }
 
 /// The machine's clock.
@@ -54,7 +53,7 @@ impl Clock for SystemClock {
         self.started.elapsed()
     }
 
-    fn build_id(&self) -> BuildId {
-        BuildId(uuid::Uuid::now_v7())
+    fn id(&self) -> Uuid {
+        Uuid::now_v7()
     }
 }

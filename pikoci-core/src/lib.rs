@@ -8,10 +8,12 @@
 //! the machine lives in `pikoci-exec` and comes in through the traits.
 #![doc = include_str!("front_page_example.md")]
 
+pub mod blob;
 pub mod catalog;
 pub mod clock;
 pub mod condition;
 pub mod context;
+pub mod database;
 pub mod duration;
 pub mod event;
 pub mod graph;
@@ -21,9 +23,11 @@ pub mod name;
 pub mod params;
 pub mod pipeline;
 pub mod plan;
+pub mod pubsub;
 pub mod schedule;
 pub mod secret;
 pub mod status;
+pub mod store;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod traits;
@@ -31,11 +35,14 @@ pub mod types;
 pub mod value;
 pub mod version;
 
+pub use blob::BlobStore;
 pub use context::{BuildContext, Resolve, StepContext, StepRun};
 pub use event::{Event, EventKind};
 pub use params::Params;
 pub use pipeline::Pipeline;
+pub use pubsub::PubSub;
 pub use status::Status;
+pub use store::Store;
 pub use traits::{
     Exit, Journal, NotificationType, ResourceType, Runner, SecretType, ServiceType, StepIo,
     TypeError, Workspace,

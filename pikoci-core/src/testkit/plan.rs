@@ -14,7 +14,7 @@ use crate::clock::Clock as _;
 use crate::condition::Condition;
 use crate::context::BuildContext;
 use crate::event::{BuildView, EventKind};
-use crate::name::{BuildName, StepId};
+use crate::name::{BuildId, BuildName, StepId};
 use crate::params::Attributes;
 use crate::pipeline::{
     Branch, CommandBlock, Get, Hook, HookBody, Hooks, Job, Location, Notification, Notify,
@@ -399,7 +399,7 @@ impl World {
         let mut pipeline = self.pipeline.clone();
         pipeline.jobs.push(job);
         let build = BuildSpec {
-            context: BuildContext { id: self.clock.build_id(), name, url: None },
+            context: BuildContext { id: BuildId(self.clock.id()), name, url: None },
             pipeline: Arc::new(pipeline),
             inputs: self.inputs.clone(),
             check_missing: self.check_missing,

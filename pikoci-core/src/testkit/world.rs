@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::event::Event;
@@ -70,10 +71,10 @@ impl Clock for ManualClock {
         locked(&self.0).0
     }
 
-    fn build_id(&self) -> BuildId {
+    fn id(&self) -> Uuid {
         let mut state = locked(&self.0);
         state.1 += 1;
-        BuildId(uuid::Uuid::from_u128(state.1))
+        Uuid::from_u128(state.1)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pikoci_core::context::BuildContext;
 use pikoci_core::language::suggest::closest;
-use pikoci_core::name::BuildName;
+use pikoci_core::name::{BuildId, BuildName};
 use pikoci_core::pipeline::Job;
 use pikoci_core::plan::{self, BuildResult, BuildSpec, Host, execute};
 use pikoci_core::{Journal, Status, Version, Workspace};
@@ -136,7 +136,7 @@ impl Build<'_> {
     ) -> Result<JobOutcome, LocalError> {
         let options = &self.local.options;
         let context = BuildContext {
-            id: options.clock.build_id(),
+            id: BuildId(options.clock.id()),
             name: BuildName {
                 team: "local".into(),
                 pipeline: self.local.pipeline.name.clone(),

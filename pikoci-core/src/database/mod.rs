@@ -1,0 +1,13 @@
+//! What the engine keeps, written once above every [`Store`](crate::store::Store).
+//!
+//! A [`Database`] is a handle on a store. Everything changes in a
+//! [`Transaction`], which is tried again when another one was quicker.
+
+mod backoff;
+mod error;
+mod handle;
+mod transaction;
+
+pub use error::DatabaseError;
+pub use handle::{Database, Retry};
+pub use transaction::Transaction;

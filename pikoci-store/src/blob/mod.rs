@@ -1,0 +1,1 @@
+//! Backends of [`BlobStore`](pikoci_core::BlobStore).

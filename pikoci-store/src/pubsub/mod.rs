@@ -1,0 +1,1 @@
+//! Backends of [`PubSub`](pikoci_core::PubSub).

@@ -1,0 +1,1 @@
+//! Backends of [`Store`](pikoci_core::Store).
