@@ -6,8 +6,10 @@
 mod backoff;
 mod error;
 mod handle;
+mod key_path;
 mod transaction;
 
 pub use error::DatabaseError;
 pub use handle::{Database, Retry};
+pub use key_path::{KeyPart, KeyPath, Part};
 pub use transaction::Transaction;
