@@ -113,9 +113,10 @@ impl BlobError {
 /// An implementation MUST:
 /// - **keep what it answered for**: after `put` the blob survives a kill of
 ///   the process and a loss of power (a store in memory says that it does not);
-/// - **show all or nothing**: a blob can be read once its `put` is complete,
-///   and a `put` that failed, was dropped or was killed leaves nothing that
-///   can be read or listed, and no garbage for ever;
+/// - **show all or nothing**: a blob can be read once its `put` is complete. A
+///   `put` that failed for its content leaves nothing that can be read or
+///   listed; one that was dropped or killed, or failed because the server gave
+///   no answer, nothing or the whole blob; and none leaves garbage for ever;
 /// - **stream**: neither `put` nor `get` holds more of a blob in memory than a
 ///   few MiB; a slow taker slows the source;
 /// - **verify**: what `get` yields from the blob's start to its end is checked

@@ -72,8 +72,9 @@ pub enum Outcome {
 ///   [`Unknown`](super::StoreErrorKind::Unknown) nothing was written. `Unknown`
 ///   is for a commit whose outcome could not be found out (the connection was
 ///   cut and could not be made again for a while). The same [`Txn`] committed
-///   again MUST settle it: it is done if it had not been, and answers what it
-///   answered, or would have, the first time; at no instant is it done twice.
+///   again MUST settle it: it is done if it had not been and its checks hold
+///   now, and answers the same [`Outcome::Committed`] if it had been; at no
+///   instant is it done twice, nor after it was answered with a conflict.
 ///   A store that answers `Unknown` therefore remembers the ids of its commits
 ///   for at least ten minutes. A server's answer that is late, lost or doubled
 ///   MUST NOT surface in any other way.
@@ -91,14 +92,16 @@ pub enum Outcome {
 #[async_trait]
 pub trait Store: fmt::Debug + fmt::Display + Send + Sync + 'static {
     /// The entries of `keys`, in their order, all as of one instant. A key
-    /// may be named twice. At most [`MAX_GET_KEYS`](super::limits::MAX_GET_KEYS).
+    /// may be named twice; none of them is fine. At most
+    /// [`MAX_GET_KEYS`](super::limits::MAX_GET_KEYS).
     ///
     /// # Errors
     /// When they cannot be read.
     async fn get(&self, keys: &[Key]) -> Result<Vec<Option<Entry>>, StoreError>;
 
     /// The first `limit` entries of `range` in `order`, all as of one instant.
-    /// Fewer are returned only where the range has no more. `limit` is at most
+    /// Fewer are returned only where the range has no more; none for a `limit`
+    /// of 0 or an empty range. `limit` is at most
     /// [`MAX_SCAN_ENTRIES`](super::limits::MAX_SCAN_ENTRIES).
     ///
     /// # Errors
@@ -111,7 +114,7 @@ pub trait Store: fmt::Debug + fmt::Display + Send + Sync + 'static {
     ) -> Result<Vec<(Key, Entry)>, StoreError>;
 
     /// Does all writes of `txn`, durably, if all its checks hold; nothing
-    /// otherwise. A transaction without writes only checks.
+    /// otherwise. A transaction without writes only checks; an empty one is committed.
     ///
     /// # Errors
     /// As the contract says; only [`Unknown`](super::StoreErrorKind::Unknown)

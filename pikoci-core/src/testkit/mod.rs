@@ -2,11 +2,17 @@
 //!
 //! - [`world`]: what a build runs in, in memory: events, workspace, journal, clock.
 //! - [`script`]: runners and types that do what a test tells them and remember how they were called.
+//! - [`faulty`]: stores, pub/sub and blobs behind a bad network.
+//! - [`linearizability`]: whether what many clients saw of a store can be.
 //! - [`plan`]: jobs and steps in few words.
+//! - [`random`]: numbers by a seed.
 //! - [`conformance`]: checks to run against an implementation of one's own.
 
 pub mod conformance;
+pub mod faulty;
+pub mod linearizability;
 pub mod plan;
+pub mod random;
 pub mod script;
 pub mod world;
 

@@ -6,6 +6,9 @@
 //! when the behaviour is missing, so it belongs in a test. It needs a runtime
 //! with tokio's clock, and makes directories below the system's temporary one.
 //!
+//! The suites for [`store`], [`pubsub`] and [`blob`] take a *fixture*, one for
+//! each behaviour, which is fresh and is lost; a macro makes a test of each.
+//!
 //! ```
 //! use std::sync::Arc;
 //!
@@ -25,11 +28,15 @@
 //! # }
 //! ```
 
+pub mod blob;
 pub mod notification;
+pub mod pubsub;
 pub mod resource;
 pub mod runner;
 pub mod secret;
 pub mod service;
+pub mod store;
+mod suite;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -181,6 +188,17 @@ async fn within<T>(limit: Duration, what: &str, work: impl Future<Output = T>) -
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
         Err(_) => panic!("{what} took longer than {limit:?}"),
+    }
+}
+
+/// Whether some text that shows a URL shows a password in it.
+fn assert_tells_no_password(text: &str) {
+    for (_, rest) in text.match_indices("://").map(|(at, found)| text.split_at(at + found.len())) {
+        let end = rest.find(|end: char| end.is_whitespace() || "/?#\"".contains(end));
+        let authority = &rest[..end.unwrap_or(rest.len())];
+        let Some((user, _)) = authority.rsplit_once('@') else { continue };
+        let password = user.split_once(':').map_or("", |(_, password)| password);
+        assert!(password.chars().all(|it| it == '*'), "a URL is shown with its password: {text}");
     }
 }
 
