@@ -8,6 +8,7 @@
 //! the machine lives in `pikoci-exec` and comes in through the traits.
 #![doc = include_str!("front_page_example.md")]
 
+pub mod backoff;
 pub mod blob;
 pub mod catalog;
 pub mod clock;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::backoff::Backoff;
 use super::error::DatabaseError;
 use super::transaction::Transaction;
+use crate::backoff::Backoff;
 use crate::clock::Clock;
 use crate::store::limits::{MAX_GET_KEYS, MAX_SCAN_ENTRIES};
 use crate::store::{
@@ -106,9 +106,11 @@ impl Database {
     /// pauses. So `work` may run many times and must do nothing but read and
     /// write through its transaction; what it returns the last time counts.
     ///
-    /// When `work` fails, nothing is written. A commit whose outcome is
-    /// unknown is committed again as it was until it is known. Dropping the
-    /// future leaves the transaction done or not done.
+    /// When `work` fails, nothing is written; where it failed because what it
+    /// had read at different moments did not fit together, it is done again
+    /// too. A commit whose outcome is unknown is committed again as it was
+    /// until it is known. Dropping the future leaves the transaction done or
+    /// not done.
     ///
     /// # Errors
     /// What `work` answers; [`DatabaseError::Contended`] when others were
@@ -119,15 +121,38 @@ impl Database {
         F: for<'t> FnMut(&'t mut Transaction) -> BoxFuture<'t, Result<T, E>>,
         E: From<DatabaseError>,
     {
+        self.transact_with(&(), |transaction, ()| work(transaction)).await
+    }
+
+    /// The same as [`Self::transact`] for a `work` that borrows: `context` is
+    /// handed to it each time, and so nothing has to be cloned for each attempt.
+    ///
+    /// # Errors
+    /// As for [`Self::transact`].
+    pub async fn transact_with<C, T, E, F>(&self, context: &C, mut work: F) -> Result<T, E>
+    where
+        C: ?Sized,
+        F: for<'t> FnMut(&'t mut Transaction, &'t C) -> BoxFuture<'t, Result<T, E>>,
+        E: From<DatabaseError>,
+    {
         let started = self.clock.monotonic();
         let mut backoff = Backoff::new(self.retry.first_pause, self.retry.longest_pause);
         let mut attempts = 0_u32;
         loop {
             attempts = attempts.saturating_add(1);
             let mut transaction = Transaction::new(self.clone());
-            let done = work(&mut transaction).await?;
-            let txn = transaction.into_txn(self.clock.id());
-            if txn.operations() == 0 || self.commit(&txn).await?.is_some() {
+            let done = match work(&mut transaction, context).await {
+                Ok(done) if transaction.is_done() => return Ok(done),
+                Ok(done) => Some(done),
+                // What it read at different moments may not have fitted together.
+                Err(error) if transaction.is_consistent().await.unwrap_or(true) => {
+                    return Err(error);
+                }
+                Err(_) => None,
+            };
+            if let Some(done) = done
+                && self.commit(&transaction.into_txn(self.clock.id())).await?.is_some()
+            {
                 return Ok(done);
             }
             if self.clock.monotonic().saturating_sub(started) > self.retry.give_up_after {

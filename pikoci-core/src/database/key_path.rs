@@ -54,15 +54,30 @@ impl KeyPath {
         Key::new(self.0.clone())
     }
 
+    /// Its bytes so far.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The keys that have this path and at least one part more.
     pub fn below(&self) -> KeyRange {
         let with = |byte: u8| [&self.0[..], &[byte]].concat();
         KeyRange::new(with(BYTES), Some(with(ESCAPED).into()))
     }
 
+    /// The key of this path, and those below it.
+    pub fn within(&self) -> KeyRange {
+        KeyRange::new(self.0.clone(), Some([&self.0[..], &[ESCAPED]].concat().into()))
+    }
+
     /// The parts of a key that was put together like this; `None` for another one.
     pub fn parts(key: &Key) -> Option<Vec<Part>> {
-        let mut rest = key.as_bytes();
+        Self::parts_of(key.as_bytes())
+    }
+
+    /// The parts of bytes that were put together like this.
+    pub(super) fn parts_of(bytes: &[u8]) -> Option<Vec<Part>> {
+        let mut rest = bytes;
         let mut parts = Vec::new();
         while let Some((tag, after)) = rest.split_first() {
             let (part, after) = match *tag {
@@ -108,6 +123,22 @@ impl KeyPath {
     fn push_fixed(&mut self, tag: u8, bytes: &[u8]) {
         self.0.push(tag);
         self.0.extend_from_slice(bytes);
+    }
+}
+
+/// Its parts for people, with slashes between them.
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(parts) = Self::parts_of(&self.0) else {
+            return self.0.escape_ascii().fmt(f);
+        };
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                f.write_str("/")?;
+            }
+            part.fmt(f)?;
+        }
+        Ok(())
     }
 }
 
@@ -222,6 +253,27 @@ impl KeyPart for Part {
     }
 }
 
+/// All its parts.
+impl KeyPart for KeyPath {
+    fn push_to(&self, path: &mut KeyPath) {
+        path.0.extend_from_slice(&self.0);
+    }
+}
+
+impl KeyPart for [Part] {
+    fn push_to(&self, path: &mut KeyPath) {
+        for part in self {
+            part.push_to(path);
+        }
+    }
+}
+
+impl KeyPart for Vec<Part> {
+    fn push_to(&self, path: &mut KeyPath) {
+        self.as_slice().push_to(path);
+    }
+}
+
 impl<T: KeyPart + ?Sized> KeyPart for &T {
     fn push_to(&self, path: &mut KeyPath) {
         (**self).push_to(path);
@@ -293,6 +345,8 @@ mod tests {
             prop_assert!(below.contains(&path(&longer).key().unwrap()));
             let inside = two.len() > one.len() && two.starts_with(&one);
             prop_assert_eq!(below.contains(&path(&two).key().unwrap()), inside);
+            let within = path(&one).within();
+            prop_assert_eq!(within.contains(&path(&two).key().unwrap()), two.starts_with(&one));
         }
 
         #[test]

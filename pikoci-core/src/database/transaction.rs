@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::error::DatabaseError;
 use super::handle::Database;
-use crate::store::limits::{MAX_SCAN_ENTRIES, MAX_TXN_OPERATIONS};
+use crate::store::limits::{MAX_GET_KEYS, MAX_SCAN_ENTRIES, MAX_TXN_OPERATIONS};
 use crate::store::{Check, Entry, Key, KeyRange, Order, Revision, Txn, Write};
 
 /// A transaction that is being put together.
@@ -21,11 +21,21 @@ pub struct Transaction {
     database: Database,
     reads: BTreeMap<Key, Option<Entry>>,
     writes: BTreeMap<Key, Option<Bytes>>,
+    /// Entries of ranges; unlike `reads` not checked.
+    scanned: BTreeMap<Key, Entry>,
+    /// At how many instants the reads were made, at most.
+    instants: usize,
 }
 
 impl Transaction {
     pub(super) fn new(database: Database) -> Self {
-        Self { database, reads: BTreeMap::new(), writes: BTreeMap::new() }
+        Self {
+            database,
+            reads: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            scanned: BTreeMap::new(),
+            instants: 0,
+        }
     }
 
     /// The database it reads from.
@@ -43,16 +53,34 @@ impl Transaction {
     }
 
     /// Reads `keys` in as few round trips as possible; [`Self::get_raw`] finds
-    /// them without a further one. That they are so is checked at the commit.
+    /// them without a further one. What was in a range that was read is not
+    /// read again. That they are so is checked at the commit.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn prefetch(&mut self, keys: &[Key]) -> Result<(), DatabaseError> {
-        let unknown = |key: &&Key| !self.reads.contains_key(*key);
-        let keys: Vec<Key> = keys.iter().filter(unknown).cloned().collect();
-        let entries = self.database.get_raw(&keys).await?;
-        self.reads.extend(keys.into_iter().zip(entries));
+        let mut unknown = Vec::new();
+        for key in keys {
+            if self.reads.contains_key(key) {
+                continue;
+            }
+            match self.scanned.remove(key) {
+                Some(entry) => {
+                    self.instants += 1;
+                    self.reads.insert(key.clone(), Some(entry));
+                }
+                None => unknown.push(key.clone()),
+            }
+        }
+        self.instants += unknown.len().div_ceil(MAX_GET_KEYS);
+        let entries = self.database.get_raw(&unknown).await?;
+        self.reads.extend(unknown.into_iter().zip(entries));
         Ok(())
+    }
+
+    /// Whether it knows this key without a further round trip.
+    pub(super) fn has_read(&self, key: &Key) -> bool {
+        self.reads.contains_key(key) || self.scanned.contains_key(key)
     }
 
     /// What this transaction knows of a key that it has read.
@@ -81,13 +109,14 @@ impl Transaction {
         // As many more as may turn out to be overwritten.
         let found = self.database.scan_raw(range, order, limit + own().count()).await?;
         let mut merged: BTreeMap<Key, Bytes> =
-            found.into_iter().map(|(key, entry)| (key, entry.value)).collect();
+            found.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
         for (key, value) in own() {
             match value {
                 Some(value) => merged.insert(key.clone(), value.clone()),
                 None => merged.remove(key),
             };
         }
+        self.scanned.extend(found);
         Ok(match order {
             Order::Ascending => merged.into_iter().take(limit).collect(),
             Order::Descending => merged.into_iter().rev().take(limit).collect(),
@@ -108,6 +137,21 @@ impl Transaction {
     /// [`MAX_TXN_OPERATIONS`].
     pub fn operations(&self) -> usize {
         self.reads.len() + self.writes.len()
+    }
+
+    /// Whether all that it read by name was so at one instant, or else is so still.
+    pub(super) async fn is_consistent(&self) -> Result<bool, DatabaseError> {
+        if self.instants <= 1 {
+            return Ok(true);
+        }
+        let keys: Vec<Key> = self.reads.keys().cloned().collect();
+        let now = self.database.get_raw(&keys).await?;
+        Ok(now.iter().eq(self.reads.values()))
+    }
+
+    /// Whether there is nothing to write, and nothing that a commit would have to check.
+    pub(super) fn is_done(&self) -> bool {
+        self.writes.is_empty() && self.instants <= 1
     }
 
     pub(super) fn into_txn(self, id: Uuid) -> Txn {

@@ -22,10 +22,12 @@
 //! ```
 
 mod contract;
+mod listener;
 mod memory;
 
 pub use contract::{
     BACKLOG_MESSAGES, MAX_PAYLOAD_SIZE_BYTES, MAX_TOPIC_SIZE_BYTES, PubSub, PubSubError,
     PubSubErrorKind, Signal, Topic,
 };
+pub use listener::{Listener, SlowLook, Wake};
 pub use memory::MemoryPubSub;

@@ -494,7 +494,6 @@ mod tests {
     use crate::report::testing::{Script, failing_build, report, retried_build};
     use jiff::Timestamp;
     use pikoci_core::event::StepType;
-    use pikoci_core::name::BuildId;
     use std::sync::atomic::AtomicU64;
 
     /// A clock that a test moves by hand.
@@ -508,8 +507,8 @@ mod tests {
         fn monotonic(&self) -> Duration {
             Duration::from_millis(self.0.load(Ordering::Relaxed))
         }
-        fn build_id(&self) -> BuildId {
-            unreachable!("reporters make no builds")
+        fn id(&self) -> uuid::Uuid {
+            unreachable!("reporters make no ids")
         }
     }
 

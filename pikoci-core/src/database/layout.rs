@@ -1,0 +1,33 @@
+//! Where things are: the keys of the typed layer, in one place so that no two
+//! kinds of thing share a key.
+//!
+//! | key | holds |
+//! |---|---|
+//! | `"r"`, kind, id… | a record |
+//! | `"i"`, kind, index, values…, id… | an entry of an index: the id |
+//! | `"i"`, kind, index, values… | an entry of a unique index: the id |
+//! | `"c"`, name… | a counter |
+//! | `"s"`, name…, cell | a cell of a spread counter |
+//! | `"q"`, name, position… | an item of a queue |
+//! | `"n"`, name | the last number that a queue gave to an item |
+//! | `"l"`, name… | a lease |
+//! | `"log"`, … | logs, see [`log`](super::log) |
+//! | `"b"`, `"bc"`, … | references to blobs, see [`BlobReferences`](super::BlobReferences) |
+//! | `"x"`, … | when things end, see [`Transaction::expire_at`](super::Transaction::expire_at) |
+//!
+//! The first part is never used for anything else again.
+
+/// Records.
+pub(super) const RECORD: &str = "r";
+/// Entries of indexes.
+pub(super) const INDEX: &str = "i";
+/// Counters.
+pub(super) const COUNTER: &str = "c";
+/// Cells of spread counters.
+pub(super) const SPREAD: &str = "s";
+/// Items of queues.
+pub(super) const QUEUE: &str = "q";
+/// The last number that a queue gave to an item of its own.
+pub(super) const QUEUE_NUMBER: &str = "n";
+/// Leases.
+pub(super) const LEASE: &str = "l";
