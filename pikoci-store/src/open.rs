@@ -18,7 +18,39 @@ pub async fn open_store(url: &str) -> Result<Arc<dyn Store>, OpenError> {
     let url: BackendUrl = url.parse()?;
     match url.scheme() {
         "memory" => Ok(Arc::new(MemoryStore::new())),
+        #[cfg(feature = "sled")]
+        "sled" => Ok(Arc::new(crate::store::SledStore::open(url.path()?).await?)),
+        #[cfg(feature = "etcd")]
+        "etcd" | "etcds" => Ok(Arc::new(crate::store::EtcdStore::open(&url).await?)),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => Ok(Arc::new(crate::store::SqliteStore::open(url.path()?).await?)),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => crate::store::mysql::open(&url).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => crate::store::postgres::open(&url).await,
         _ => Err(unknown(&url, "store", STORES)),
+    }
+}
+
+/// Lists what is wrong with the files of the store at `url`; nothing if they
+/// are whole. The last line tells how many entries can be read. What a server
+/// keeps is for the server to look after: nothing is wrong with it here.
+///
+/// Nothing that is stored is repaired or changed. Meanwhile the lock of the
+/// store is held, and names this process. A `sled:` store is read in a copy
+/// inside its directory, which takes as much room again.
+///
+/// # Errors
+/// When it cannot be looked at: it is not there, in use, or no store, or the
+/// disk has no room for the copy.
+pub async fn verify_store(url: &str) -> Result<Vec<String>, OpenError> {
+    let url: BackendUrl = url.parse()?;
+    match url.scheme() {
+        #[cfg(feature = "sled")]
+        "sled" => crate::store::SledStore::verify(url.path()?).await,
+        #[cfg(feature = "sqlite")]
+        "sqlite" => crate::store::SqliteStore::verify(url.path()?).await,
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -30,6 +62,16 @@ pub async fn open_pubsub(url: &str) -> Result<Arc<dyn PubSub>, OpenError> {
     let url: BackendUrl = url.parse()?;
     match url.scheme() {
         "memory" => Ok(Arc::new(MemoryPubSub::new())),
+        #[cfg(feature = "nats")]
+        "nats" | "tls" => crate::pubsub::nats::open(&url).await,
+        #[cfg(feature = "amqp")]
+        "amqp" | "amqps" => crate::pubsub::amqp::open(&url).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => crate::pubsub::redis::open(&url).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => crate::pubsub::postgres::open(&url).await,
+        #[cfg(feature = "kafka")]
+        "kafka" => crate::pubsub::kafka::open(&url).await,
         _ => Err(unknown(&url, "pub/sub", PUBSUBS)),
     }
 }
@@ -42,6 +84,10 @@ pub async fn open_blobs(url: &str) -> Result<Arc<dyn BlobStore>, OpenError> {
     let url: BackendUrl = url.parse()?;
     match url.scheme() {
         "memory" => Ok(Arc::new(MemoryBlobStore::new())),
+        #[cfg(feature = "files")]
+        "file" => Ok(Arc::new(crate::blob::open_file(&url).await?)),
+        #[cfg(feature = "s3")]
+        "s3" | "gs" | "az" | "abfs" => Ok(Arc::new(crate::blob::open_cloud(&url).await?)),
         _ => Err(unknown(&url, "blob store", BLOBS)),
     }
 }
@@ -57,10 +103,12 @@ const STORES: &[Scheme] = &[
     ("mysql", "mysql"),
     ("mariadb", "mysql"),
     ("etcd", "etcd"),
+    ("etcds", "etcd"),
 ];
 
 const PUBSUBS: &[Scheme] = &[
     ("nats", "nats"),
+    ("tls", "nats"),
     ("amqp", "amqp"),
     ("amqps", "amqp"),
     ("kafka", "kafka"),

@@ -59,7 +59,9 @@ impl FromStr for BackendUrl {
                 && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
         });
         let Some(scheme) = scheme else {
-            let message = "it names no backend; say for example `sled:ci-data` or `memory:`";
+            // What has an `@` may have a password.
+            let text = if text.contains('@') { "it".into() } else { format!("`{text}`") };
+            let message = format!("{text} names no backend; say for example `sled:ci-data`");
             return Err(OpenError::new(OpenErrorKind::Url, message));
         };
         let lower = scheme.to_ascii_lowercase();
@@ -67,22 +69,48 @@ impl FromStr for BackendUrl {
     }
 }
 
+/// Hides what is or may be a password: everything from the first colon up to
+/// the last `@`, since one that is not escaped may hold any character.
 impl fmt::Display for BackendUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((head, rest)) = self.text.split_once("://") else {
+        if PATHS.contains(&self.scheme()) {
             return f.write_str(&self.text);
-        };
-        // A password may hold any character but those that end the authority.
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, tail) = rest.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((login, hosts)) if login.contains(':') => {
-                let user = login.split_once(':').map_or(login, |(user, _)| user);
-                write!(f, "{head}://{user}:***@{hosts}{tail}")
-            }
-            _ => f.write_str(&self.text),
         }
+        let rest = self.rest();
+        let (slashes, rest) = rest.strip_prefix("//").map_or(("", rest), |rest| ("//", rest));
+        write!(f, "{}:{slashes}", self.scheme)?;
+        let tail = match rest.rsplit_once('@') {
+            Some((login, tail)) => {
+                match login.split_once(':') {
+                    Some((user, _)) => write!(f, "{user}:***@")?,
+                    // NATS takes a token in the place of a user.
+                    None if self.scheme == "nats" || self.scheme == "tls" => f.write_str("***@")?,
+                    None => write!(f, "{login}@")?,
+                }
+                tail
+            }
+            None => rest,
+        };
+        let Some((place, query)) = tail.split_once('?') else { return f.write_str(tail) };
+        f.write_str(place)?;
+        for (at, option) in query.split('&').enumerate() {
+            f.write_str(if at == 0 { "?" } else { "&" })?;
+            match option.split_once('=') {
+                Some((name, _)) if is_secret(name) => write!(f, "{name}=***")?,
+                _ => f.write_str(option)?,
+            }
+        }
+        Ok(())
     }
+}
+
+/// The schemes whose rest is a path, in which an `@` has no meaning.
+const PATHS: [&str; 4] = ["memory", "sled", "sqlite", "file"];
+
+/// Whether an option of this name holds what must not show.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["password", "passwd", "secret", "token"].iter().any(|word| name.contains(word))
 }
 
 impl fmt::Debug for BackendUrl {
@@ -106,6 +134,14 @@ mod tests {
             ("postgres://ci:p@ss:word@db/ci", "postgres://ci:***@db/ci"),
             ("etcd://root:secret@a:2379,b:2379", "etcd://root:***@a:2379,b:2379"),
             ("nats://localhost:4222", "nats://localhost:4222"),
+            ("nats://secret@a:4222,b", "nats://***@a:4222,b"),
+            ("nats:ci:secret@h", "nats:ci:***@h"),
+            ("postgres://ci:pa/secret?#@db/ci", "postgres://ci:***@db/ci"),
+            (
+                "postgres://ci@db/ci?user=ci&Password=secret&x=1",
+                "postgres://ci@db/ci?user=ci&Password=***&x=1",
+            ),
+            ("s3://b/p?session_token=secret", "s3://b/p?session_token=***"),
             ("sled:/var/lib/a:b@c", "sled:/var/lib/a:b@c"),
         ] {
             assert_eq!(url(text).to_string(), shown);
