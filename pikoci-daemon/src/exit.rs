@@ -9,7 +9,7 @@ use pikoci_core::Status;
 pub enum Exit {
     /// All went well.
     Success,
-    /// The code under test said no.
+    /// The code under test said no; what was looked at is not as it should be.
     Failed,
     /// The command line or the pipeline is wrong.
     Usage,
@@ -17,6 +17,8 @@ pub enum Exit {
     Errored,
     /// Someone stopped it.
     Cancelled,
+    /// What it needs cannot be reached, or says no.
+    Unreachable,
 }
 
 impl Exit {
@@ -28,6 +30,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Errored => 3,
             Self::Cancelled => 4,
+            Self::Unreachable => 5,
         }
     }
 }
@@ -66,5 +69,6 @@ mod tests {
             assert_eq!(Exit::from(status).code(), status.exit_code(), "{status}");
         }
         assert_eq!(Exit::Usage.code(), 2);
+        assert_eq!(Exit::Unreachable.code(), 5);
     }
 }

@@ -1,10 +1,14 @@
 //! The arguments of every command.
 
+mod store;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use pikoci_core::duration;
+
+pub(crate) use store::{Check, Copy, Database, Export, Import, Replace, Store};
 
 /// Runs pipelines written in HCL, here or anywhere.
 #[derive(Debug, Parser)]
@@ -23,6 +27,9 @@ pub(crate) enum Command {
     /// Check, draw, print or format pipelines
     #[command(subcommand)]
     Pipeline(Pipeline),
+    /// Copy, export, import or check what a store holds
+    #[command(subcommand)]
+    Store(Store),
 }
 
 /// `pikoci run`.
@@ -210,7 +217,7 @@ mod tests {
         let words = ["pikoci", "run"].into_iter().chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
             Command::Run(run) => Ok(run),
-            Command::Pipeline(_) => Err("not a run".into()),
+            _ => Err("not a run".into()),
         }
     }
 
@@ -218,7 +225,7 @@ mod tests {
         let words = ["pikoci", "pipeline"].into_iter().chain(arguments.split_whitespace());
         match Cli::try_parse_from(words).map_err(|error| error.to_string())?.command {
             Command::Pipeline(pipeline) => Ok(pipeline),
-            Command::Run(_) => Err("not a pipeline command".into()),
+            _ => Err("not a pipeline command".into()),
         }
     }
 

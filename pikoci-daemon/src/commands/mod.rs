@@ -5,9 +5,10 @@ mod fmt;
 mod load;
 mod pipeline;
 mod run;
+mod store;
 mod vars;
 
-use crate::cli::{Command, Pipeline};
+use crate::cli::{Command, Pipeline, Store};
 use crate::exit::Exit;
 use crate::output::note;
 
@@ -59,6 +60,10 @@ pub(crate) fn run(command: Command) -> Exit {
         Command::Pipeline(Pipeline::Graph(graph)) => pipeline::graph(&graph),
         Command::Pipeline(Pipeline::Expand(expand)) => pipeline::expand(&expand),
         Command::Pipeline(Pipeline::Fmt(fmt)) => fmt::fmt(&fmt),
+        Command::Store(Store::Copy(copy)) => store::copy(&copy),
+        Command::Store(Store::Export(export)) => store::export(&export),
+        Command::Store(Store::Import(import)) => store::import(&import),
+        Command::Store(Store::Check(check)) => store::check(&check),
     };
     result.unwrap_or_else(|stop| {
         stop.tell();
