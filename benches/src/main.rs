@@ -6,22 +6,29 @@
 //! ```
 #![expect(clippy::print_stdout, reason = "a benchmark's whole output is what it prints")]
 
+mod database;
 mod language;
 mod masking;
 mod measure;
 mod runs;
+mod store;
 
 use std::env;
 
 type Bench = fn() -> std::io::Result<()>;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 11] = [
     ("language", language::read_ten_thousand_lines),
     ("masker", masking::masker_against_copy),
     ("run-1", runs::one_step),
     ("run-20", runs::twenty_steps),
     ("run-200", runs::two_hundred_steps),
     ("output", runs::hundred_megabytes),
+    ("commits", store::durable_commits),
+    ("scan", store::scan_a_million),
+    ("typed", database::typed_against_bare),
+    ("log", database::log_of_hundred_megabytes),
+    ("overwrites", store::million_overwrites),
 ];
 
 fn main() -> std::io::Result<()> {

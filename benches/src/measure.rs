@@ -34,3 +34,12 @@ pub(crate) fn pair(
     }
     Ok((median(a), median(b), median(ratios)))
 }
+
+/// The memory of this process, in bytes.
+pub(crate) fn resident_bytes() -> std::io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let missing = || std::io::Error::other("the system does not tell how much memory is used");
+    kilobytes.map(|count: u64| count * 1024).ok_or_else(missing)
+}
