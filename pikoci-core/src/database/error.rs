@@ -93,6 +93,11 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
+    /// Whether the store could not be reached, so that other calls fail too.
+    pub(super) fn store_is_away(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_retryable())
+    }
+
     /// Whether the same call may work if it is made again.
     pub fn is_retryable(&self) -> bool {
         match self {

@@ -21,6 +21,7 @@ use super::error::DatabaseError;
 use super::handle::Database;
 use super::key_path::{KeyPath, Part};
 use super::transaction::Transaction;
+use super::upkeep::Upkeep;
 use crate::store::{Key, KeyRange, Order};
 
 /// The things that are removed in one transaction: of its operations, each
@@ -91,35 +92,53 @@ pub type Remove = for<'t> fn(&'t mut Transaction, Key) -> BoxFuture<'t, Result<(
 
 impl Database {
     /// Removes what was due before `now`, the oldest first, at most `limit`
-    /// things and some; returns how many there were. Call it again while that
-    /// is `limit` or more. Several servers may sweep at once.
+    /// things and some. Things that cannot be removed are passed over and
+    /// counted. Call it again while `limit` or more were removed. Several
+    /// servers may sweep at once.
     ///
     /// # Errors
-    /// When it cannot be read or removed; what was removed before is.
+    /// When the store is away; what was removed before is.
     pub async fn sweep(
         &self,
         now: Timestamp,
         limit: usize,
         remove: Remove,
-    ) -> Result<usize, DatabaseError> {
+    ) -> Result<Upkeep<DatabaseError>, DatabaseError> {
         let end = due_path().then(now.as_microsecond()).key()?;
-        let due = KeyRange::new(due_path().below().start().clone(), Some(end.to_bytes()));
-        let mut swept = 0;
-        while swept < limit {
+        let mut due = KeyRange::new(due_path().below().start().clone(), Some(end.to_bytes()));
+        let mut upkeep = Upkeep::default();
+        while upkeep.done < limit {
             let found = self.scan_raw(&due, Order::Ascending, SWEPT_AT_ONCE).await?;
             let keys: Vec<Key> = found.into_iter().map(|(key, _)| key).collect();
-            let count = keys.len();
-            self.transact(move |transaction| {
-                let keys = keys.clone();
-                Box::pin(async move { sweep_in(transaction, keys, remove).await })
-            })
-            .await?;
-            swept += count;
-            if count < SWEPT_AT_ONCE {
+            let Some(last) = keys.last() else { break };
+            due = due.after(last);
+            let ends = keys.len() < SWEPT_AT_ONCE;
+            match self.sweep_some(&keys, remove).await {
+                Ok(()) => upkeep.done += keys.len(),
+                Err(error) if error.store_is_away() => return Err(error),
+                // One by one, so that one does not keep the others.
+                Err(_) => {
+                    for key in &keys {
+                        match self.sweep_some(std::slice::from_ref(key), remove).await {
+                            Ok(()) => upkeep.done += 1,
+                            Err(error) if error.store_is_away() => return Err(error),
+                            Err(error) => upkeep.fail(key, error),
+                        }
+                    }
+                }
+            }
+            if ends {
                 break;
             }
         }
-        Ok(swept)
+        Ok(upkeep)
+    }
+
+    async fn sweep_some(&self, due: &[Key], remove: Remove) -> Result<(), DatabaseError> {
+        self.transact_with(due, move |transaction, due| {
+            Box::pin(sweep_in(transaction, due.to_vec(), remove))
+        })
+        .await
     }
 }
 
@@ -199,12 +218,12 @@ mod tests {
             put_until(&database, &format!("thing {second}"), second).await;
         }
         assert_eq!(left(&database).await, 75);
-        assert_eq!(database.sweep(at(0), 100, remove).await.unwrap(), 0);
-        assert_eq!(database.sweep(at(21), 100, remove).await.unwrap(), 21);
+        assert_eq!(database.sweep(at(0), 100, remove).await.unwrap().done, 0);
+        assert_eq!(database.sweep(at(21), 100, remove).await.unwrap().done, 21);
         assert_eq!(left(&database).await, 12);
         let there = database.get_raw(&[key("thing 20"), key("thing 21")]).await.unwrap();
         assert!(there[0].is_none() && there[1].is_some());
-        assert_eq!(database.sweep(at(100), 1, remove).await.unwrap(), 4);
+        assert_eq!(database.sweep(at(100), 1, remove).await.unwrap().done, 4);
         assert_eq!(left(&database).await, 0);
     }
 
@@ -216,7 +235,7 @@ mod tests {
         put_until(&database, "shorter", 50).await;
         put_until(&database, "shorter", 5).await;
         assert_eq!(left(&database).await, 6);
-        assert_eq!(database.sweep(at(10), 100, remove).await.unwrap(), 1);
+        assert_eq!(database.sweep(at(10), 100, remove).await.unwrap().done, 1);
         let there = database.get_raw(&[key("longer"), key("shorter")]).await.unwrap();
         assert!(there[0].is_some() && there[1].is_none());
     }
@@ -247,7 +266,7 @@ mod tests {
             })
             .await
             .unwrap();
-        assert_eq!(database.sweep(at(10), 100, remove).await.unwrap(), 0);
+        assert_eq!(database.sweep(at(10), 100, remove).await.unwrap().done, 0);
         assert_eq!(left(&database).await, 1);
     }
 }

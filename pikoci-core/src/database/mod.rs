@@ -111,7 +111,6 @@
 
 mod blobs;
 mod counter;
-mod delete_range;
 pub mod encoding;
 mod error;
 mod expiry;
@@ -128,6 +127,7 @@ mod reader;
 mod record;
 pub mod retention;
 mod transaction;
+mod upkeep;
 mod verify;
 
 pub use blobs::{
@@ -146,4 +146,5 @@ pub use query::{Cursor, MAX_PAGE_ITEMS, Page, Query};
 pub use queue::{Queue, QueueItem};
 pub use record::{Record, record_key};
 pub use transaction::Transaction;
+pub use upkeep::Upkeep;
 pub use verify::{IndexProblem, IndexReport};

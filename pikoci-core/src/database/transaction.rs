@@ -23,8 +23,30 @@ pub struct Transaction {
     writes: BTreeMap<Key, Option<Bytes>>,
     /// Entries of ranges; unlike `reads` not checked.
     scanned: BTreeMap<Key, Entry>,
-    /// At how many instants the reads were made, at most.
+    /// The scans and what they found, to see whether it is so still.
+    scans: Vec<Scan>,
+    /// At how many instants the reads by name were made, at most.
     instants: usize,
+}
+
+/// A range that was read, and what was there.
+#[derive(Debug)]
+struct Scan {
+    range: KeyRange,
+    order: Order,
+    limit: usize,
+    found: Vec<(Key, Revision)>,
+}
+
+impl Scan {
+    fn found(entries: &[(Key, Entry)]) -> Vec<(Key, Revision)> {
+        entries.iter().map(|(key, entry)| (key.clone(), entry.revision)).collect()
+    }
+
+    async fn is_so_still(&self, database: &Database) -> Result<bool, DatabaseError> {
+        let now = database.scan_raw(&self.range, self.order, self.limit).await?;
+        Ok(Self::found(&now) == self.found)
+    }
 }
 
 impl Transaction {
@@ -34,6 +56,7 @@ impl Transaction {
             reads: BTreeMap::new(),
             writes: BTreeMap::new(),
             scanned: BTreeMap::new(),
+            scans: Vec::new(),
             instants: 0,
         }
     }
@@ -78,6 +101,12 @@ impl Transaction {
         Ok(())
     }
 
+    /// The revision of `key` as it was read by name, whatever was written
+    /// since; `None` where nothing is.
+    pub(super) fn revision(&self, key: &Key) -> Option<Revision> {
+        Some(self.reads.get(key)?.as_ref()?.revision)
+    }
+
     /// Whether it knows this key without a further round trip.
     pub(super) fn has_read(&self, key: &Key) -> bool {
         self.reads.contains_key(key) || self.scanned.contains_key(key)
@@ -107,7 +136,8 @@ impl Transaction {
         let limit = limit.min(MAX_SCAN_ENTRIES - MAX_TXN_OPERATIONS);
         let own = || self.writes.iter().filter(|(key, _)| range.contains(key));
         // As many more as may turn out to be overwritten.
-        let found = self.database.scan_raw(range, order, limit + own().count()).await?;
+        let more = limit + own().count();
+        let found = self.database.scan_raw(range, order, more).await?;
         let mut merged: BTreeMap<Key, Bytes> =
             found.iter().map(|(key, entry)| (key.clone(), entry.value.clone())).collect();
         for (key, value) in own() {
@@ -116,6 +146,8 @@ impl Transaction {
                 None => merged.remove(key),
             };
         }
+        let (range, revisions) = (range.clone(), Scan::found(&found));
+        self.scans.push(Scan { range, order, limit: more, found: revisions });
         self.scanned.extend(found);
         Ok(match order {
             Order::Ascending => merged.into_iter().take(limit).collect(),
@@ -139,10 +171,16 @@ impl Transaction {
         self.reads.len() + self.writes.len()
     }
 
-    /// Whether all that it read by name was so at one instant, or else is so still.
+    /// Whether all that it read, by name and in ranges, was so at one instant,
+    /// or else is so still.
     pub(super) async fn is_consistent(&self) -> Result<bool, DatabaseError> {
-        if self.instants <= 1 {
+        if self.instants + self.scans.len() <= 1 {
             return Ok(true);
+        }
+        for scan in &self.scans {
+            if !scan.is_so_still(&self.database).await? {
+                return Ok(false);
+            }
         }
         let keys: Vec<Key> = self.reads.keys().cloned().collect();
         let now = self.database.get_raw(&keys).await?;

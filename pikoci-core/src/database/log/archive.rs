@@ -14,7 +14,7 @@ use super::handle::Log;
 use super::head::{Head, State};
 use crate::blob::{Blob, BlobError, BlobErrorKind};
 use crate::database::{BlobReferences, Transaction};
-use crate::store::{KeyRange, Order};
+use crate::store::{KeyRange, Order, Revision};
 
 /// The chunks that are read at once.
 const CHUNKS_AT_ONCE: usize = 16;
@@ -29,28 +29,18 @@ impl Log {
     /// log is as it was or archived, and this or
     /// [`Logs::tidy`](super::Logs::tidy) goes on.
     pub async fn archive(&self) -> Result<Blob, LogError> {
-        self.pack().await?;
-        let (head, _) = self.load().await?;
-        match head.state {
-            State::Open { .. } => return Err(LogError::Open { log: self.to_string() }),
-            State::Sealed { .. } => {
-                let blob = self.put_archive(&head).await?;
-                let log = self.clone();
-                self.database()
-                    .transact(move |transaction| {
-                        let log = log.clone();
-                        Box::pin(async move { log.switch_in(transaction, blob).await })
-                    })
-                    .await?;
+        loop {
+            let (head, entry) = self.load().await?;
+            match head.state {
+                State::Open { .. } => return Err(LogError::Open { log: self.to_string() }),
+                State::Sealed { packed } if packed < head.next => self.pack().await?,
+                State::Sealed { .. } => self.move_to_blob(&head, entry.revision).await?,
+                State::Archived { blob, blob_size, .. } => {
+                    self.clear().await?;
+                    return Ok(Blob { digest: blob, size_bytes: blob_size });
+                }
+                State::Deleted => return Err(self.not_found()),
             }
-            State::Archived { .. } | State::Deleted => {}
-        }
-        self.clear().await?;
-        match self.load().await?.0.state {
-            State::Archived { blob, blob_size, .. } => {
-                Ok(Blob { digest: blob, size_bytes: blob_size })
-            }
-            _ => Err(self.not_found()),
         }
     }
 
@@ -59,26 +49,35 @@ impl Log {
         ("log", &self.name)
     }
 
-    async fn put_archive(&self, head: &Head) -> Result<Blob, LogError> {
-        let put = self.logs.blobs.put(archive_of(self.clone(), head.next)).await;
-        match put {
+    /// Puts the archive of a packed log whose head has this revision, and
+    /// makes the head point to it. When the head changed meanwhile nothing is
+    /// done: it may be that of another log of the same name.
+    async fn move_to_blob(&self, head: &Head, revision: Revision) -> Result<(), LogError> {
+        let blob = match self.logs.blobs.put(archive_of(self.clone(), head.next)).await {
             Err(error) if error.kind == BlobErrorKind::Content => {
-                // The chunks went: another one archived or deleted the log.
-                match self.load().await?.0.state {
-                    State::Archived { blob, blob_size, .. } => {
-                        Ok(Blob { digest: blob, size_bytes: blob_size })
-                    }
-                    _ => Err(error.into()),
-                }
+                // Have the chunks gone because another one archived or deleted the log?
+                let changed = self.load().await?.1.revision != revision;
+                return if changed { Ok(()) } else { Err(error.into()) };
             }
-            put => Ok(put?),
-        }
+            put => put?,
+        };
+        let log = self.clone();
+        self.database()
+            .transact(move |transaction| {
+                let log = log.clone();
+                Box::pin(async move { log.switch_in(transaction, revision, blob).await })
+            })
+            .await
     }
 
-    /// Makes the head point to its archive.
-    async fn switch_in(&self, transaction: &mut Transaction, blob: Blob) -> Result<(), LogError> {
-        let Some(mut head) = self.load_in(transaction).await? else { return Ok(()) };
-        let State::Sealed { .. } = head.state else { return Ok(()) };
+    /// Makes the head point to its archive if it is still as it was.
+    async fn switch_in(
+        &self,
+        transaction: &mut Transaction,
+        revision: Revision,
+        blob: Blob,
+    ) -> Result<(), LogError> {
+        let Some(mut head) = self.load_as_of(transaction, revision).await? else { return Ok(()) };
         head.state =
             State::Archived { blob: blob.digest, blob_size: blob.size_bytes, cleared: false };
         BlobReferences::add_in(transaction, &blob.digest, self.owner()).await?;
@@ -89,7 +88,7 @@ impl Log {
 
     /// Removes the chunks of an archived log.
     pub(super) async fn clear(&self) -> Result<(), LogError> {
-        let (head, _) = self.load().await?;
+        let (head, entry) = self.load().await?;
         let State::Archived { blob, cleared: false, .. } = head.state else { return Ok(()) };
         // It was put before it was referred to, so it may have been collected
         // in between; from the reference on it stays.
@@ -99,14 +98,16 @@ impl Log {
                 return Err(BlobError::damaged(&blob).into());
             }
         }
-        let archived = |state: &State| matches!(state, State::Archived { .. });
-        while self.remove_chunks(archived).await? {}
+        // Of this head alone is it known that its blob is there.
+        let revision = entry.revision;
+        while self.remove_chunks(move |_, now| now == Some(revision)).await? {}
         let log = self.clone();
         self.database()
             .transact(move |transaction| {
                 let log = log.clone();
                 Box::pin(async move {
-                    let Some(mut head) = log.load_in(transaction).await? else { return Ok(()) };
+                    let head = log.load_as_of(transaction, revision).await?;
+                    let Some(mut head) = head else { return Ok(()) };
                     if let State::Archived { cleared, .. } = &mut head.state {
                         *cleared = true;
                         log.store_in(transaction, &head)?;

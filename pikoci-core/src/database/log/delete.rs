@@ -6,7 +6,7 @@ use super::error::LogError;
 use super::handle::Log;
 use super::head::{Head, State};
 use crate::database::Transaction;
-use crate::store::Order;
+use crate::store::{Order, Revision};
 
 /// The chunks that are removed in one transaction; the store hands out their
 /// values too.
@@ -49,7 +49,7 @@ impl Log {
 
     /// Removes what is left of a deleted log, its head last.
     pub(super) async fn remove(&self) -> Result<(), LogError> {
-        while self.remove_chunks(|state| *state == State::Deleted).await? {}
+        while self.remove_chunks(|state, _| *state == State::Deleted).await? {}
         let log = self.clone();
         self.database()
             .transact(move |transaction| {
@@ -66,12 +66,12 @@ impl Log {
             .await
     }
 
-    /// Removes some chunks while the log is in such a state; whether there
-    /// may be more. The state is checked with each, since a log of the same
-    /// name may be there again.
+    /// Removes some chunks while the log's state and the revision of its head
+    /// are such; whether there may be more. They are checked with each, since
+    /// a log of the same name may be there again.
     pub(super) async fn remove_chunks(
         &self,
-        state: impl Fn(&State) -> bool + Copy + Send + Sync + 'static,
+        state: impl Fn(&State, Option<Revision>) -> bool + Copy + Send + Sync + 'static,
     ) -> Result<bool, LogError> {
         let log = self.clone();
         self.database()
@@ -79,7 +79,7 @@ impl Log {
                 let log = log.clone();
                 Box::pin(async move {
                     let Some(head) = log.load_in(transaction).await? else { return Ok(false) };
-                    if !state(&head.state) {
+                    if !state(&head.state, transaction.revision(&log.head)) {
                         return Ok(false);
                     }
                     let range = log.chunk_range();

@@ -10,13 +10,16 @@ use super::head::{Head, LogInfo, State};
 use super::read::LogReader;
 use crate::blob::BlobStore;
 use crate::database::encoding::{decode, encode};
-use crate::database::{Database, DatabaseError, KeyPart, KeyPath, Part, Transaction};
+use crate::database::{Database, DatabaseError, KeyPart, KeyPath, Part, Transaction, Upkeep};
 use crate::store::limits::MAX_SCAN_ENTRIES;
-use crate::store::{Entry, Key, KeyRange, Order};
+use crate::store::{Entry, Key, KeyRange, Order, Revision};
 
 /// The most bytes of one append in a transaction; each entry counts 4 more
 /// than it has. Leaves 64 KiB and 60 operations to what goes with it.
 pub const MAX_APPEND_SIZE_BYTES: usize = 14 * 64 * 1024;
+
+/// The names of unfinished logs that are read at once.
+const TIDIED_AT_ONCE: usize = 100;
 
 /// All logs of a database and of the blob store that their archives are in.
 #[derive(Debug, Clone)]
@@ -89,20 +92,37 @@ impl Logs {
 
     /// Completes what was begun and not ended, for instance by a process that
     /// was killed: sealing, archiving and deleting, of at most `limit` logs.
-    /// Returns how many there were; call it again while that is `limit`.
+    /// Logs that cannot be completed are passed over and counted. Call it
+    /// again while `limit` were completed.
     ///
     /// # Errors
-    /// The first one, after all were tried.
-    pub async fn tidy(&self, limit: usize) -> Result<usize, LogError> {
-        let range = KeyPath::new("log").then("unfinished").below();
-        let found = self.database.scan_raw(&range, Order::Ascending, limit).await?;
-        let mut outcome = Ok(found.len());
-        for (key, _) in found {
-            if let Err(error) = self.named(&key)?.finish().await {
-                outcome = outcome.and(Err(error));
+    /// When the store is away; those before are completed.
+    pub async fn tidy(&self, limit: usize) -> Result<Upkeep<LogError>, LogError> {
+        let mut range = KeyPath::new("log").then("unfinished").below();
+        let mut upkeep = Upkeep::default();
+        while upkeep.done < limit {
+            let some = (limit - upkeep.done).min(TIDIED_AT_ONCE);
+            let found = self.database.scan_raw(&range, Order::Ascending, some).await?;
+            let ends = found.len() < some;
+            for (key, _) in found {
+                range = range.after(&key);
+                let finished = match self.named(&key) {
+                    Ok(log) => log.finish().await,
+                    Err(error) => Err(error),
+                };
+                match finished {
+                    Ok(()) => upkeep.done += 1,
+                    Err(LogError::Database(error)) if error.store_is_away() => {
+                        return Err(error.into());
+                    }
+                    Err(error) => upkeep.fail(&key, error),
+                }
+            }
+            if ends {
+                break;
             }
         }
-        outcome
+        Ok(upkeep)
     }
 
     /// The log that a key of a head or of unfinished work is of.
@@ -205,6 +225,17 @@ impl Log {
     ) -> Result<Option<Head>, LogError> {
         let Some(value) = transaction.get_raw(&self.head).await? else { return Ok(None) };
         Ok(Some(self.read_head(&value)?))
+    }
+
+    /// The head if it is still the one of this revision, which is checked at
+    /// the commit. A log that was deleted and begun anew has another one.
+    pub(super) async fn load_as_of(
+        &self,
+        transaction: &mut Transaction,
+        revision: Revision,
+    ) -> Result<Option<Head>, LogError> {
+        let head = self.load_in(transaction).await?;
+        Ok(head.filter(|_| transaction.revision(&self.head) == Some(revision)))
     }
 
     pub(super) fn store_in(

@@ -91,7 +91,7 @@ impl Log {
         if taken.chunks.is_empty() {
             // Gone because another one went on meanwhile, or damaged.
             return match self.load().await? {
-                (now, _) if now == head => {
+                (_, now) if Some(now.revision) == transaction.revision(&self.head) => {
                     Err(LogError::Missing { log: self.to_string(), number: packed })
                 }
                 _ => Ok(false),

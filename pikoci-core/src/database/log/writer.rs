@@ -25,6 +25,9 @@ use crate::store::Key;
 pub type Fence =
     Arc<dyn for<'t> Fn(&'t mut Transaction) -> BoxFuture<'t, Result<(), LogError>> + Send + Sync>;
 
+/// What an entry counts beside its bytes: about what it takes in memory, so
+/// that empty ones are bounded too.
+const ENTRY_OVERHEAD_BYTES: usize = 64;
 /// Entries that were taken and are not committed: one transaction under way
 /// and one that fills up.
 const BUFFERED_BYTES: usize = 2 * MAX_APPEND_SIZE_BYTES;
@@ -32,7 +35,8 @@ const BUFFERED_BYTES: usize = 2 * MAX_APPEND_SIZE_BYTES;
 /// Appends to a log what it is given, in the background.
 ///
 /// Holds up to two transactions' worth of entries (each
-/// [`MAX_APPEND_SIZE_BYTES`]); who writes more waits. After an error it
+/// [`MAX_APPEND_SIZE_BYTES`], an entry counting 68 bytes more than it has);
+/// who writes more waits. After an error it
 /// writes nothing more, and each call answers that error. Dropping it
 /// leaves what was not flushed appended or not, as a beginning of it.
 ///
@@ -96,7 +100,7 @@ impl LogWriter {
             let log = self.log.to_string();
             return Err(Arc::new(LogError::EntryTooLarge { log, size_bytes }));
         }
-        let size = (LENGTH_SIZE_BYTES + size_bytes) as u32;
+        let size = (LENGTH_SIZE_BYTES + ENTRY_OVERHEAD_BYTES + size_bytes) as u32;
         let Ok(permit) = self.room.clone().acquire_many_owned(size).await else {
             return Err(self.error());
         };

@@ -63,8 +63,10 @@ async fn kill_after_each_commit(
 
 /// Tidies up; what was begun is then complete.
 async fn tidy(world: &World) {
-    assert!(world.logs().tidy(10).await.unwrap() <= 1);
-    assert_eq!(world.logs().tidy(10).await.unwrap(), 0);
+    let tidied = world.logs().tidy(10).await.unwrap();
+    assert!(tidied.done <= 1 && tidied.failed == 0, "{tidied:?}");
+    let tidied = world.logs().tidy(10).await.unwrap();
+    assert_eq!((tidied.done, tidied.failed), (0, 0), "{tidied:?}");
     match world.log().info().await {
         Ok(LogInfo { state: LogState::Sealed { packed }, .. }) => assert!(packed),
         Ok(LogInfo { state: LogState::Archived { cleared, .. }, .. }) => {
