@@ -5,7 +5,7 @@
 //!
 //! | first byte | rest | used by |
 //! |---|---|---|
-//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, leases |
+//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, leases, heads of logs, references to blobs, what expires |
 //! | `02` | parts of a key, as in [`KeyPath`] | entries of indexes: the id of the record |
 //!
 //! JSON, so that what is stored can be read without the code that wrote it.
@@ -16,9 +16,11 @@
 //! - **Newer code reads what older code wrote**: with serde's defaults for
 //!   fields that were added, and after [`Schema::upgrade`] where that is not enough.
 //! - **A field that is added does not need a new version.** Older code ignores
-//!   it, and *keeps* it when it writes the record again: what stood in an
+//!   it, and *keeps* it when it writes a record again: what stood in an
 //!   object and is unknown to the type stays there. (In an object; what is
-//!   unknown in the elements of a list is lost with the next write.) So a
+//!   unknown in the elements of a list is lost with the next write. So is what
+//!   is unknown in a lease, a head of a log or another value that is no
+//!   record: such a field needs a new version.) So a
 //!   record must not be `deny_unknown_fields`, and a field that gets another
 //!   name gets a new version, not an `alias`.
 //! - **A higher version is refused by older code**, with an error that says

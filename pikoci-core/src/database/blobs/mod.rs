@@ -12,6 +12,9 @@
 //! and was being collected while it was put: what was removed just then would
 //! be missing. A collection never removes a blob that is referred to: it
 //! marks the blob before, which forbids references until it is done with it.
+//! A mark that is an hour old counts as abandoned, so this holds as long as the
+//! clocks of two collectors do not differ by that much, and none of them
+//! sleeps that long in the middle of a removal.
 //!
 //! Keys, in which a digest is its 64 hexadecimal digits as text:
 //!
