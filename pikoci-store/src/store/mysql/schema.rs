@@ -53,8 +53,14 @@ pub(super) async fn prepare(
     prefix: &str,
 ) -> Result<(), OpenError> {
     // Who may not make tables can still use those that are there.
-    let found = match version(connection, prefix).await {
-        Err(error) if number(&error) == Some(1146) => match migrate(connection, prefix).await {
+    let found = version(connection, prefix).await;
+    let unfinished = match &found {
+        // Somebody is making them, or was killed before the end.
+        Ok(version) => version.is_none(),
+        Err(error) => number(error) == Some(1146),
+    };
+    let found = match found {
+        _ if unfinished => match migrate(connection, prefix).await {
             Ok(true) => version(connection, prefix).await,
             Ok(false) => {
                 let message =
