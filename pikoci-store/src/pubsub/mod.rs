@@ -54,6 +54,10 @@ pub(crate) mod amqp;
     feature = "postgres",
     feature = "redis"
 ))]
+#[cfg_attr(
+    not(all(feature = "amqp", feature = "nats", feature = "postgres", feature = "redis")),
+    allow(dead_code, reason = "which of its parts are used depends on the backends built in")
+)]
 mod hub;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
