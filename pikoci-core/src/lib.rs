@@ -15,6 +15,7 @@ pub mod clock;
 pub mod condition;
 pub mod context;
 pub mod database;
+pub mod dispatch;
 pub mod duration;
 pub mod event;
 pub mod graph;
@@ -38,6 +39,7 @@ pub mod version;
 
 pub use blob::BlobStore;
 pub use context::{BuildContext, Resolve, StepContext, StepRun};
+pub use dispatch::Dispatcher;
 pub use event::{Event, EventKind};
 pub use params::Params;
 pub use pipeline::Pipeline;
