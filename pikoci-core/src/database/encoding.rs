@@ -5,7 +5,7 @@
 //!
 //! | first byte | rest | used by |
 //! |---|---|---|
-//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, leases, heads of logs, references to blobs, what expires |
+//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, flags, leases, heads of logs, references to blobs, what expires |
 //! | `02` | parts of a key, as in [`KeyPath`] | entries of indexes: the id of the record |
 //!
 //! JSON, so that what is stored can be read without the code that wrote it.

@@ -11,11 +11,16 @@
 //! | `"q"`, name, position… | an item of a queue |
 //! | `"n"`, name | the last number that a queue gave to an item |
 //! | `"l"`, name… | a lease |
+//! | `"d"`, number of the name's parts, name…, flag… | a flag that is raised, and so due to be looked at |
 //! | `"log"`, … | logs, see [`log`](super::log) |
 //! | `"b"`, `"bc"`, … | references to blobs, see [`BlobReferences`](super::BlobReferences) |
 //! | `"x"`, … | when things end, see [`Transaction::expire_at`](super::Transaction::expire_at) |
 //!
-//! The first part is never used for anything else again.
+//! The first part is never used for anything else again. The number of the
+//! name's parts stands where ranges are read: so what is named `a` has none of
+//! the keys of what is named `a`, `b`.
+
+use super::key_path::KeyPath;
 
 /// Records.
 pub(super) const RECORD: &str = "r";
@@ -31,3 +36,15 @@ pub(super) const QUEUE: &str = "q";
 pub(super) const QUEUE_NUMBER: &str = "n";
 /// Leases.
 pub(super) const LEASE: &str = "l";
+/// Flags that are raised.
+pub(super) const FLAG: &str = "d";
+
+/// What all keys of the thing of this name begin with, and none of another name.
+pub(super) fn named(kind: &str, name: &KeyPath) -> KeyPath {
+    KeyPath::new((kind, count_parts(name), name))
+}
+
+/// How many parts a name has.
+fn count_parts(name: &KeyPath) -> u64 {
+    KeyPath::parts_of(name.as_bytes()).map_or(0, |parts| parts.len() as u64)
+}

@@ -6,6 +6,7 @@
 //! - A [`Record`] is found by its id and by the indexes that it declares.
 //! - A [`Counter`] counts exactly, a [`SpreadCounter`] for many at once.
 //! - A [`Queue`] holds items in order, each taken by one taker.
+//! - [`Flags`] are raised, without standing in anyone's way, to be looked at.
 //! - A [`Lease`] is held by one at a time, and its epoch fences off the others.
 //!
 //! The keys are in [`layout`], the bytes of the values and what two versions
@@ -114,6 +115,7 @@ mod counter;
 pub mod encoding;
 mod error;
 mod expiry;
+mod flags;
 mod handle;
 mod index;
 mod key_path;
@@ -138,6 +140,7 @@ pub use counter::{Counter, SpreadCounter};
 pub use encoding::{EncodingError, Envelope, Schema, UpgradeError};
 pub use error::DatabaseError;
 pub use expiry::Remove;
+pub use flags::{Flags, Raised};
 pub use handle::{Database, Retry};
 pub use index::Indexes;
 pub use key_path::{KeyPart, KeyPath, Part};
