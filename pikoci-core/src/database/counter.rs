@@ -21,7 +21,8 @@ impl<N: Serialize + DeserializeOwned + Send + Sync + 'static> Schema for Count<N
     const KIND: &'static str = "counter";
 }
 
-fn count<N>(key: &Key, value: Option<Bytes>) -> Result<N, DatabaseError>
+/// The count in the value of `key`, 0 at first.
+pub(super) fn count<N>(key: &Key, value: Option<Bytes>) -> Result<N, DatabaseError>
 where
     N: Serialize + DeserializeOwned + Default + Send + Sync + 'static,
 {

@@ -5,7 +5,7 @@
 //!
 //! | first byte | rest | used by |
 //! |---|---|---|
-//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, flags, leases, heads of logs, references to blobs, what expires |
+//! | `01` | the version of the schema (`u32`, LEB128: 7 bits a byte, the lowest first, the high bit set on all but the last), then JSON to the end | records, counters, queues, feeds, flags, leases, heads of logs, references to blobs, what expires |
 //! | `02` | parts of a key, as in [`KeyPath`] | entries of indexes: the id of the record |
 //!
 //! JSON, so that what is stored can be read without the code that wrote it.
@@ -166,6 +166,14 @@ pub(super) fn seal_parts(parts: impl KeyPart) -> Bytes {
 
 /// The bytes of `value`, which is to stand under `key`.
 pub(super) fn encode<S: Schema>(key: &Key, value: &S) -> Result<Bytes, EncodingError> {
+    encode_as::<S>(key, value)
+}
+
+/// The same of an `S` that is written just as `value` is, which may be borrowed.
+pub(super) fn encode_as<S: Schema>(
+    key: &Key,
+    value: &impl Serialize,
+) -> Result<Bytes, EncodingError> {
     sealed::<S>(key, |bytes| serde_json::to_writer(bytes, value))
 }
 

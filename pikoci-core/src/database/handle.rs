@@ -1,6 +1,7 @@
 //! The handle on a store, and transactions tried until they are committed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -42,12 +43,13 @@ pub struct Database {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     retry: Retry,
+    turns: Arc<AtomicU64>,
 }
 
 impl Database {
     /// A handle on `store`. `clock` gives ids, times and the jitter of pauses.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, retry: Retry::default() }
+        Self { store, clock, retry: Retry::default(), turns: Arc::default() }
     }
 
     /// The same with transactions tried this long.
@@ -65,6 +67,13 @@ impl Database {
     /// The clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Numbers in turn, 0 at first, for those that are to go different ways;
+    /// shared by clones and no others, so that the same happens in each run of
+    /// a simulation.
+    pub(super) fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The entries of `keys`, in their order; as of one instant for the first

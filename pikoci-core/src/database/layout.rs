@@ -12,6 +12,8 @@
 //! | `"n"`, name | the last number that a queue gave to an item |
 //! | `"l"`, name… | a lease |
 //! | `"d"`, number of the name's parts, name…, flag… | a flag that is raised, and so due to be looked at |
+//! | `"f"`, number of the name's parts, name…, cell | how many entries a cell of a feed was ever given |
+//! | `"f"`, number of the name's parts, name…, cell, number | an entry of a feed |
 //! | `"log"`, … | logs, see [`log`](super::log) |
 //! | `"b"`, `"bc"`, … | references to blobs, see [`BlobReferences`](super::BlobReferences) |
 //! | `"x"`, … | when things end, see [`Transaction::expire_at`](super::Transaction::expire_at) |
@@ -38,6 +40,8 @@ pub(super) const QUEUE_NUMBER: &str = "n";
 pub(super) const LEASE: &str = "l";
 /// Flags that are raised.
 pub(super) const FLAG: &str = "d";
+/// Feeds: the counts of their cells, and their entries.
+pub(super) const FEED: &str = "f";
 
 /// What all keys of the thing of this name begin with, and none of another name.
 pub(super) fn named(kind: &str, name: &KeyPath) -> KeyPath {

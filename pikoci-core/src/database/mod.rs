@@ -6,6 +6,7 @@
 //! - A [`Record`] is found by its id and by the indexes that it declares.
 //! - A [`Counter`] counts exactly, a [`SpreadCounter`] for many at once.
 //! - A [`Queue`] holds items in order, each taken by one taker.
+//! - A [`Feed`] is appended to by many at once, and read bit by bit.
 //! - [`Flags`] are raised, without standing in anyone's way, to be looked at.
 //! - A [`Lease`] is held by one at a time, and its epoch fences off the others.
 //!
@@ -115,6 +116,7 @@ mod counter;
 pub mod encoding;
 mod error;
 mod expiry;
+mod feed;
 mod flags;
 mod handle;
 mod index;
@@ -140,6 +142,7 @@ pub use counter::{Counter, SpreadCounter};
 pub use encoding::{EncodingError, Envelope, Schema, UpgradeError};
 pub use error::DatabaseError;
 pub use expiry::Remove;
+pub use feed::{Feed, FeedCursor, FeedEntry, FeedPlace};
 pub use flags::{Flags, Raised};
 pub use handle::{Database, Retry};
 pub use index::Indexes;

@@ -30,6 +30,7 @@ pub(super) fn kind_of(key: &Key) -> (String, Expected) {
         (Some("n"), _) => ("numbers of queues".to_owned(), Expected::Json),
         (Some("l"), _) => ("leases".to_owned(), Expected::Json),
         (Some("d"), _) => ("flags".to_owned(), Expected::Json),
+        (Some("f"), _) => ("feeds".to_owned(), Expected::Json),
         (Some(other), _) => (format!("`{other}`"), Expected::Anything),
         (None, _) => ("others".to_owned(), Expected::Anything),
     }
