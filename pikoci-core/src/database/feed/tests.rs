@@ -129,7 +129,7 @@ async fn nothing_is_lost_and_nothing_told_twice_behind_a_bad_network() {
             false
         };
         let one = |entry: u64| {
-            let (feed, database) = (&feed, if entry % 2 == 0 { &here } else { &there });
+            let (feed, database) = (&feed, if entry.is_multiple_of(2) { &here } else { &there });
             async move { append(database, feed, &[entry]).await }
         };
         tokio::join!(join_all((0..60).map(one)), async {
