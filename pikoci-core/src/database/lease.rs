@@ -114,6 +114,8 @@ pub struct Contender {
     ttl: Duration,
     /// The lease as it was seen last, and since when.
     seen: Option<(Bytes, Duration)>,
+    /// Whether whoever has it is known to be dead.
+    presumes_dead: bool,
 }
 
 /// What became of an attempt at a lease.
@@ -133,7 +135,16 @@ impl Contender {
             holder: holder.into(),
             ttl: Duration::from_millis(ttl_ms),
             seen: None,
+            presumes_dead: false,
         }
+    }
+
+    /// The same, knowing that whoever has the lease is dead: it is taken at
+    /// once. For a store that no other process can have open.
+    #[must_use]
+    pub fn presume_dead(mut self) -> Self {
+        self.presumes_dead = true;
+        self
     }
 
     /// Takes the lease if nobody has it, or if it has stayed as it is for long
@@ -195,6 +206,7 @@ impl Contender {
         };
         if let (Some(bytes), Some(before)) = (stored, &before)
             && before.holder.is_some()
+            && !self.presumes_dead
         {
             let ttl = Duration::from_millis(before.ttl_ms);
             let watched = match &self.seen {
@@ -343,6 +355,23 @@ impl Transaction {
         let released = Stored { holder: None, renewals: one_more(stored.renewals)?, ..stored };
         let bytes = encode(&key, &released)?;
         self.put_raw(key, bytes);
+        Ok(())
+    }
+
+    /// Takes a lease away from whoever has it, for those who know that its
+    /// holder is dead or must not go on: from the commit on its fences fail.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn revoke(&mut self, lease: impl KeyPart + Send) -> Result<(), DatabaseError> {
+        let key = lease_key(&KeyPath::new(lease))?;
+        let Some(bytes) = self.get_raw(&key).await? else { return Ok(()) };
+        let stored: Stored = decode(&key, &bytes)?;
+        if stored.holder.is_some() {
+            let revoked = Stored { holder: None, renewals: one_more(stored.renewals)?, ..stored };
+            let bytes = encode(&key, &revoked)?;
+            self.put_raw(key, bytes);
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use super::handle::Database;
 use super::key_path::{KeyPart, KeyPath, Part};
 use super::layout::{QUEUE, QUEUE_NUMBER};
 use super::list::page_of_entries;
-use super::query::{MAX_PAGE_ITEMS, Query};
+use super::query::{MAX_PAGE_ITEMS, Page, Query};
 use super::reader::Reader;
 use super::transaction::Transaction;
 use crate::store::limits::MAX_SCAN_ENTRIES;
@@ -106,6 +106,36 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Queue<T> {
         Ok(())
     }
 
+    /// Puts an item at `position`, over one that is there. Reads nothing, so it
+    /// stands in nobody's way; for positions that nobody else can have.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put(
+        &self,
+        transaction: &mut Transaction,
+        position: impl KeyPart,
+        payload: T,
+    ) -> Result<(), DatabaseError> {
+        let key = self.place(position)?;
+        let bytes = encode(&key, &Payload(payload))?;
+        transaction.put_raw(key, bytes);
+        Ok(())
+    }
+
+    /// Removes the item at `position`, whether it is there or not. Reads nothing.
+    ///
+    /// # Errors
+    /// When the position is too long.
+    pub fn remove(
+        &self,
+        transaction: &mut Transaction,
+        position: impl KeyPart,
+    ) -> Result<(), DatabaseError> {
+        transaction.delete_raw(self.place(position)?);
+        Ok(())
+    }
+
     /// Puts an item after those that were put here before, and returns its
     /// position: a number and an empty text, so it meets none that is pushed
     /// to a number. One transaction after the other can do that.
@@ -175,6 +205,21 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Queue<T> {
         limit: usize,
     ) -> Result<Vec<QueueItem<T>>, DatabaseError> {
         self.items(&mut &*database, limit).await
+    }
+
+    /// The items that `query` asks for by leading parts of their positions, as
+    /// of one instant.
+    ///
+    /// # Errors
+    /// When one cannot be read; [`Cursor`](DatabaseError::Cursor).
+    pub async fn list(
+        &self,
+        database: &Database,
+        query: &Query,
+    ) -> Result<Page<QueueItem<T>>, DatabaseError> {
+        let page = page_of_entries(&mut &*database, &self.base(), query).await?;
+        let item = |(key, bytes): &(Key, Bytes)| self.item(key, bytes);
+        Ok(Page { items: page.items.iter().map(item).collect::<Result<_, _>>()?, next: page.next })
     }
 
     /// The first items as this transaction sees them. That they are the first

@@ -5,6 +5,7 @@
 //! - [`faulty`]: stores, pub/sub and blobs behind a bad network.
 //! - [`linearizability`]: whether what many clients saw of a store can be.
 //! - [`plan`]: jobs and steps in few words.
+//! - [`worker`]: a worker that runs nothing and ends builds as a test says.
 //! - [`random`]: numbers by a seed.
 //! - [`conformance`]: checks to run against an implementation of one's own.
 
@@ -14,6 +15,7 @@ pub mod linearizability;
 pub mod plan;
 pub mod random;
 pub mod script;
+pub mod worker;
 pub mod world;
 
 pub use script::{

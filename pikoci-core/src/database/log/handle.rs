@@ -185,6 +185,18 @@ impl Log {
         Ok(self.load().await?.0.info())
     }
 
+    /// What a transaction knows of it, which is checked at the commit; `None`
+    /// when nothing was ever appended.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn info_in(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<Option<LogInfo>, LogError> {
+        Ok(self.load_in(transaction).await?.map(|head| head.info()))
+    }
+
     /// A reader that begins at entry `from`, whether it is there yet or not.
     pub fn reader(&self, from: u64) -> LogReader {
         LogReader::new(self.clone(), from)

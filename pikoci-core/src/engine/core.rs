@@ -1,0 +1,167 @@
+//! What all parts of an engine share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use super::bells::{Bell, Bells, Rings};
+use super::config::Configs;
+use super::error::EngineError;
+use super::facts::FactsCache;
+use super::observe::Observer;
+use crate::clock::Clock;
+use crate::database::log::{Log, Logs};
+use crate::database::{Database, Flags, Queue, Transaction};
+use crate::event::{Event, EventKind};
+use crate::name::BuildId;
+
+/// How an engine goes about its work.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// What people call this server.
+    pub server: String,
+    /// A worker whose session is not renewed for this long is lost.
+    pub session_ttl: Duration,
+    /// A server that does not renew its right to check resources for this long
+    /// loses it to another.
+    pub check_lease_ttl: Duration,
+    /// Whether no other process has this store open, as with an embedded
+    /// store: what a process that died held is then free at once.
+    pub alone: bool,
+    /// How often each part looks without having been called.
+    pub slow_look: crate::pubsub::SlowLook,
+    /// The longest time of a check whose resource says nothing else.
+    pub check_timeout: Duration,
+    /// How many checks run at once, over all workers.
+    pub checks_at_once: usize,
+    /// The beginning of the address of pages, where there are any; what comes
+    /// after it is `/teams/TEAM/pipelines/PIPELINE/jobs/JOB/builds/NUMBER`.
+    pub url: Option<String>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            server: "pikoci".into(),
+            session_ttl: Duration::from_secs(30),
+            check_lease_ttl: Duration::from_secs(15),
+            alone: false,
+            slow_look: crate::pubsub::SlowLook::default(),
+            check_timeout: Duration::from_secs(10 * 60),
+            checks_at_once: 32,
+            url: None,
+        }
+    }
+}
+
+/// What all parts of an engine share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) database: Database,
+    pub(crate) logs: Logs,
+    pub(crate) bells: Arc<Bells>,
+    pub(crate) configs: Configs,
+    pub(crate) facts: FactsCache,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) options: EngineOptions,
+}
+
+/// Jobs that may have something to start: `(pipeline, job)`.
+pub(crate) fn due_jobs() -> Flags {
+    Flags::new("jobs")
+}
+
+/// Resources whose check was asked for: `(pipeline, resource)`.
+pub(crate) fn asked_checks() -> Flags {
+    Flags::new("checks")
+}
+
+/// Builds that end by themselves at a time: `(microseconds, build)`.
+pub(crate) fn deadlines() -> Queue<BuildId> {
+    Queue::new("deadlines")
+}
+
+/// What a change answers, and which bells to ring once it is committed.
+pub(crate) struct Changed<T> {
+    pub(crate) value: T,
+    pub(crate) rings: Rings,
+}
+
+impl<T> Changed<T> {
+    pub(crate) fn new(value: T, rings: Rings) -> Self {
+        Self { value, rings }
+    }
+}
+
+impl Core {
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        self.database.clock()
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.clock().id()
+    }
+
+    /// A transaction that rings bells when it is committed.
+    pub(crate) async fn change<C, T, F>(&self, context: &C, work: F) -> Result<T, EngineError>
+    where
+        C: ?Sized,
+        F: for<'t> FnMut(
+            &'t mut Transaction,
+            &'t C,
+        ) -> BoxFuture<'t, Result<Changed<T>, EngineError>>,
+    {
+        let changed = self.database.transact_with(context, work).await?;
+        self.bells.ring(changed.rings);
+        Ok(changed.value)
+    }
+
+    /// The log of a build's events.
+    pub(crate) fn log(&self, build: BuildId) -> Result<Log, EngineError> {
+        Ok(self.logs.log(build)?)
+    }
+
+    /// Appends events to a build's log, of which the first has the number `next`,
+    /// and answers the number after the last.
+    pub(crate) async fn tell(
+        &self,
+        transaction: &mut Transaction,
+        build: BuildId,
+        next: u64,
+        kinds: Vec<EventKind>,
+    ) -> Result<u64, EngineError> {
+        let time = self.clock().now();
+        let mut number = next;
+        let mut entries = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            entries.push(encoded(&Event { number, time, kind })?);
+            number += 1;
+        }
+        let appended = self.log(build)?.append_in(transaction, next, &entries).await?;
+        debug_assert_eq!(appended.next, number, "the log of a waiting build is the engine's own");
+        Ok(appended.next)
+    }
+
+    /// Lets a job be looked at.
+    pub(crate) fn wake_job(
+        &self,
+        transaction: &mut Transaction,
+        rings: &mut Rings,
+        (pipeline, job): (super::records::PipelineId, &str),
+    ) -> Result<(), EngineError> {
+        due_jobs().raise(transaction, (pipeline, job))?;
+        rings.add(Bell::Due);
+        Ok(())
+    }
+}
+
+/// An event as it stands in the log.
+pub(crate) fn encoded(event: &Event) -> Result<Bytes, EngineError> {
+    match serde_json::to_vec(event) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) => Err(EngineError::invalid(format!("an event cannot be written: {error}"))),
+    }
+}

@@ -1,0 +1,4 @@
+//! The engine, with a worker that runs nothing.
+
+mod flow;
+mod support;
