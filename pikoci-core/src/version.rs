@@ -87,7 +87,23 @@ impl fmt::Display for Version {
 /// author. Never used to tell versions apart.
 pub type Metadata = BTreeMap<String, String>;
 /// STUB
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)] pub struct VersionDigest([u8; 16]);
-impl fmt::Display for VersionDigest { fn fmt(&self,f:&mut fmt::Formatter<'_>)->fmt::Result{ for b in self.0 { write!(f,"{b:02x}")?; } Ok(()) } }
-impl Version { /// STUB
- pub fn digest(&self)->VersionDigest { use sha2::Digest; let h=sha2::Sha256::digest(serde_json::to_vec(self).unwrap()); let mut o=[0;16]; o.copy_from_slice(&h[..16]); VersionDigest(o) } }
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct VersionDigest([u8; 16]);
+impl fmt::Display for VersionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for b in self.0 {
+            write!(f, "{b:02x}")?;
+        }
+        Ok(())
+    }
+}
+impl Version {
+    /// STUB
+    pub fn digest(&self) -> VersionDigest {
+        use sha2::Digest;
+        let h = sha2::Sha256::digest(serde_json::to_vec(self).unwrap());
+        let mut o = [0; 16];
+        o.copy_from_slice(&h[..16]);
+        VersionDigest(o)
+    }
+}

@@ -148,9 +148,10 @@ impl Bells {
             let Ok(topic) = Topic::new(name) else { continue };
             let (bells, clock, stop) = (Arc::clone(self), Arc::clone(clock), stop.clone());
             // Without one to share, a pub/sub of its own gives the slow look.
-            let pubsub = self.pubsub.clone().unwrap_or_else(|| {
-                Arc::new(crate::pubsub::MemoryPubSub::new()) as Arc<dyn PubSub>
-            });
+            let pubsub = self
+                .pubsub
+                .clone()
+                .unwrap_or_else(|| Arc::new(crate::pubsub::MemoryPubSub::new()) as Arc<dyn PubSub>);
             tasks.push(tokio::spawn(async move {
                 let mut listener = Listener::new(pubsub, topic, slow_look, clock);
                 loop {

@@ -22,8 +22,7 @@ use super::records::{CheckSummary, PipelineId, PipelineRecord, ResourceRecord, V
 use super::versions::{Found, MAX_VERSION_BYTES};
 use crate::clock::Clock;
 use crate::database::{
-    Contender, DatabaseError, FencingToken, Lease, MAX_PAGE_ITEMS, Part, Query, Raised,
-    Transaction,
+    Contender, DatabaseError, FencingToken, Lease, MAX_PAGE_ITEMS, Part, Query, Raised, Transaction,
 };
 use crate::dispatch::{CheckClaim, CheckId};
 use crate::resolve::ResourceRef;
@@ -275,8 +274,7 @@ impl Checker<'_> {
     async fn look_for_asked(&mut self) -> Result<(), EngineError> {
         let mut after: Option<Raised> = None;
         loop {
-            let raised =
-                asked_checks().raised(&self.core.database, after.as_ref(), ASKED).await?;
+            let raised = asked_checks().raised(&self.core.database, after.as_ref(), ASKED).await?;
             let ends = raised.len() < ASKED;
             for flag in &raised {
                 if let [Part::Id(pipeline), Part::Text(resource)] = flag.name() {
@@ -476,7 +474,12 @@ impl Check {
         let found = match tokio::time::timeout(timeout * 2, answer).await {
             Ok(Ok(found)) => found.and_then(usable),
             Ok(Err(_)) => Err("the worker that checked it was lost".to_owned()),
-            Err(_) if self.dispatcher.could_check(&resource.tags.iter().cloned().collect(), &self.team) == 0 => {
+            Err(_)
+                if self
+                    .dispatcher
+                    .could_check(&resource.tags.iter().cloned().collect(), &self.team)
+                    == 0 =>
+            {
                 Err("there is no worker that could check it".to_owned())
             }
             Err(_) => Err("no worker has checked it in time".to_owned()),
@@ -503,7 +506,11 @@ impl Check {
             (!failed).then_some(fresh),
         );
         let had_failed = record.last_check.as_ref().is_some_and(|it| it.error.is_some());
-        if fresh > 0 || failed || had_failed || record.last_check.is_none() || serving > record.checks_served
+        if fresh > 0
+            || failed
+            || had_failed
+            || record.last_check.is_none()
+            || serving > record.checks_served
         {
             self.note(serving, error).await?;
         }
@@ -535,7 +542,8 @@ impl Check {
                     let Some(mut record) = transaction.get::<ResourceRecord>(&id).await? else {
                         return Ok(Changed::new((), rings));
                     };
-                    let failures = if error.is_some() { check.failures.saturating_add(1) } else { 0 };
+                    let failures =
+                        if error.is_some() { check.failures.saturating_add(1) } else { 0 };
                     let at = core.clock().now();
                     record.last_check = Some(CheckSummary { at, error: error.clone(), failures });
                     let served = *serving > record.checks_served;

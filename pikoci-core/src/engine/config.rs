@@ -46,8 +46,6 @@ pub(crate) struct Config {
     pub(crate) scopes: BTreeMap<ResourceRef, String>,
     /// The jobs that get a resource, whatever `passed` says.
     users: BTreeMap<ResourceRef, Vec<String>>,
-    /// The jobs of each serial group.
-    groups: BTreeMap<String, Vec<String>>,
 }
 
 /// A job of a revision, with what follows from it.
@@ -57,8 +55,6 @@ pub(crate) struct JobConfig {
     pub(crate) spec: JobSpec,
     /// The jobs that name it in `passed`.
     pub(crate) downstream: Vec<String>,
-    /// Whether it vouches for any version: it has a get or a put.
-    pub(crate) has_versions: bool,
 }
 
 impl Config {
@@ -66,7 +62,6 @@ impl Config {
         let pipeline = Arc::new(pipeline);
         let mut jobs: BTreeMap<String, JobConfig> = BTreeMap::new();
         let mut users: BTreeMap<ResourceRef, Vec<String>> = BTreeMap::new();
-        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (index, job) in pipeline.jobs.iter().enumerate() {
             let spec = JobSpec::of(job);
             for input in &spec.inputs {
@@ -75,11 +70,7 @@ impl Config {
                     users.push(job.name.clone());
                 }
             }
-            for group in job.serial_groups.iter().collect::<BTreeSet<_>>() {
-                groups.entry(group.clone()).or_default().push(job.name.clone());
-            }
-            let has_versions = !spec.inputs.is_empty() || !job.puts().is_empty();
-            let config = JobConfig { index, spec, downstream: Vec::new(), has_versions };
+            let config = JobConfig { index, spec, downstream: Vec::new() };
             jobs.insert(job.name.clone(), config);
         }
         for job in &pipeline.jobs {
@@ -96,7 +87,7 @@ impl Config {
             .iter()
             .map(|it| (ResourceRef(format!("{}.{}", it.kind, it.name)), scope(&pipeline, it)))
             .collect();
-        Self { pipeline, jobs, scopes, users, groups }
+        Self { pipeline, jobs, scopes, users }
     }
 
     pub(crate) fn job(&self, name: &str) -> Option<(&Job, &JobConfig)> {
@@ -107,11 +98,6 @@ impl Config {
     /// The names of the jobs that get a resource.
     pub(crate) fn users(&self, resource: &ResourceRef) -> &[String] {
         self.users.get(resource).map_or(&[], Vec::as_slice)
-    }
-
-    /// The names of the jobs in a serial group.
-    pub(crate) fn group(&self, name: &str) -> &[String] {
-        self.groups.get(name).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -290,7 +290,13 @@ impl Engine {
             let _ = task.await;
         }
         self.inner.dispatcher.close().await;
-        self.inner.core.database.store().close().await.map_err(crate::database::DatabaseError::from)?;
+        self.inner
+            .core
+            .database
+            .store()
+            .close()
+            .await
+            .map_err(crate::database::DatabaseError::from)?;
         Ok(())
     }
 }

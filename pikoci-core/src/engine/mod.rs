@@ -33,6 +33,7 @@ mod team;
 mod trigger;
 mod upkeep;
 mod versions;
+mod why;
 
 pub use builds::Waits;
 pub use config::RevisionBody;
@@ -45,3 +46,4 @@ pub use plan::{Action, Change, PipelinePlan};
 pub use records::{PipelineId, PipelineRecord};
 pub use team::{TeamEvent, TeamEventKind};
 pub use trigger::Inputs;
+pub use why::{Trigger, WaitingBuild, WhyBuild, WhyJob};

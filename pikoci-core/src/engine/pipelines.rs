@@ -140,8 +140,7 @@ impl Engine {
         check_expected(name, text.expected, old.as_ref())?;
         let plan = core.plan_of(old.as_ref(), &read.body.pipeline).await?;
         let now = core.clock().now();
-        let pipeline =
-            old.unwrap_or_else(|| new_pipeline(PipelineId(core.id()), team, name, now));
+        let pipeline = old.unwrap_or_else(|| new_pipeline(PipelineId(core.id()), team, name, now));
         Ok(PipelineSet { pipeline, plan, warnings: read.warnings })
     }
 
@@ -418,8 +417,7 @@ impl Setting<'_> {
         if transaction.get::<TeamRecord>(&self.team.to_owned()).await?.is_none() {
             return Err(EngineError::not_found("team", self.team));
         }
-        let old =
-            transaction.find_by::<PipelineRecord>("by_name", (self.team, self.name)).await?;
+        let old = transaction.find_by::<PipelineRecord>("by_name", (self.team, self.name)).await?;
         check_expected(self.name, self.expected, old.as_ref())?;
         let now = core.clock().now();
         if let Some(old) = &old {
@@ -657,4 +655,3 @@ fn check_slug(kind: &str, name: &str) -> Result<(), EngineError> {
         "`{name}` is no name for a {kind}: it takes a-z, 0-9 and single `-`, such as `{like}`"
     )))
 }
-

@@ -170,8 +170,11 @@ pub(crate) fn without_places(value: &mut Value) {
 
 fn changed_attributes(old: &Value, new: &Value) -> Vec<String> {
     let (Value::Object(old), Value::Object(new)) = (old, new) else { return Vec::new() };
-    let mut names: Vec<String> =
-        new.iter().filter(|(name, value)| old.get(*name) != Some(value)).map(|it| it.0.clone()).collect();
+    let mut names: Vec<String> = new
+        .iter()
+        .filter(|(name, value)| old.get(*name) != Some(value))
+        .map(|it| it.0.clone())
+        .collect();
     names.extend(old.keys().filter(|name| !new.contains_key(*name)).cloned());
     names.sort();
     names

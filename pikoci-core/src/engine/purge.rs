@@ -119,11 +119,7 @@ impl Core {
         Ok(())
     }
 
-    async fn purge_job_records(
-        &self,
-        pipeline: PipelineId,
-        job: &str,
-    ) -> Result<(), EngineError> {
+    async fn purge_job_records(&self, pipeline: PipelineId, job: &str) -> Result<(), EngineError> {
         succeeded(pipeline, job).clear(&self.database).await?;
         loop {
             let query = Query::below((pipeline, job)).limit(MAX_PAGE_ITEMS);

@@ -186,8 +186,7 @@ impl Core {
                     Deed::Pin(pin) => record.pin.clone_from(pin),
                     Deed::Disable(version, true) => {
                         let place = (record.scope.clone(), version.to_string());
-                        let known =
-                            transaction.get::<VersionRecord>(&(id.clone(), place)).await?;
+                        let known = transaction.get::<VersionRecord>(&(id.clone(), place)).await?;
                         if known.is_none() {
                             return Err(EngineError::not_found("version", version.to_string()));
                         }

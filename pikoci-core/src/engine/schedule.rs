@@ -177,9 +177,8 @@ impl Core {
             unadopted: false,
         };
         loop {
-            let (step, unadopted) = self
-                .change(&look, |transaction, look| Box::pin(look.step(transaction)))
-                .await?;
+            let (step, unadopted) =
+                self.change(&look, |transaction, look| Box::pin(look.step(transaction))).await?;
             match step {
                 Step::Changed | Step::Stale => return Ok(false),
                 Step::Idle(None) => break,
@@ -243,7 +242,8 @@ impl Core {
             build.awaits_checks.keys().map(|it| (build.pipeline, it.0.clone())).collect();
         let records = transaction.get_many::<ResourceRecord>(&ids).await?;
         // One that is gone will not be checked any more.
-        let served = |record: Option<ResourceRecord>| record.map_or(u64::MAX, |it| it.checks_served);
+        let served =
+            |record: Option<ResourceRecord>| record.map_or(u64::MAX, |it| it.checks_served);
         Ok(build.awaits_checks.keys().cloned().zip(records.into_iter().map(served)).collect())
     }
 
@@ -272,7 +272,10 @@ impl Core {
 impl Look<'_> {
     /// Does the first thing that can be done; and whether a build that will
     /// resolve for itself was met.
-    async fn step(&self, transaction: &mut Transaction) -> Result<Changed<(Step, bool)>, EngineError> {
+    async fn step(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<Changed<(Step, bool)>, EngineError> {
         let mut rings = Rings::default();
         let id = self.pipeline.id;
         let pipeline = transaction.get::<PipelineRecord>(&id).await?;
@@ -280,8 +283,7 @@ impl Look<'_> {
             return Ok(Changed::new((Step::Stale, false), rings));
         };
         let mut shared = self.core.shared(transaction, &pipeline, self.job).await?;
-        if !self.view.resolution.inputs.is_empty()
-            && shared.record.adoptions != self.view.adoptions
+        if !self.view.resolution.inputs.is_empty() && shared.record.adoptions != self.view.adoptions
         {
             return Ok(Changed::new((Step::Stale, false), rings));
         }
@@ -401,7 +403,7 @@ impl Core {
                 let mut record = transaction.require::<BuildRecord>(build).await?;
                 match &record.state {
                     BuildState::Finished { status } => {
-                        let message = format!("build {} has {status} already", record.name());
+                        let message = format!("build {} has ended already: {status}", record.name());
                         return Err(EngineError::wrong_state(message));
                     }
                     BuildState::Pending | BuildState::Queued { .. } => {

@@ -191,7 +191,10 @@ impl Engine {
 }
 
 impl Asked<'_> {
-    async fn trigger(&self, transaction: &mut Transaction) -> Result<Changed<BuildRecord>, EngineError> {
+    async fn trigger(
+        &self,
+        transaction: &mut Transaction,
+    ) -> Result<Changed<BuildRecord>, EngineError> {
         let core = self.core;
         let mut rings = Rings::default();
         let pipeline = core.pipeline_in(transaction, self.team, self.pipeline).await?;
@@ -338,7 +341,8 @@ impl Core {
             .ok_or_else(|| EngineError::not_found("pipeline", &old.pipeline_name))?;
         let config = self.configs.get(&self.logs, pipeline.id, pipeline.revision).await?;
         let job = job_of(&config, &old.job)?;
-        let refuse = |why: &str| Err(EngineError::wrong_state(format!("build {} {why}", old.name())));
+        let refuse =
+            |why: &str| Err(EngineError::wrong_state(format!("build {} {why}", old.name())));
         if job.disable_retry {
             return refuse("cannot be run again: its job does not allow that");
         }

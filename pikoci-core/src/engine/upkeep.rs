@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::builds::Ending;
 use super::bells::Rings;
+use super::builds::Ending;
 use super::core::{Changed, Core, deadlines};
 use super::error::EngineError;
 use super::records::{BuildRecord, BuildState};

@@ -303,7 +303,13 @@ impl Work {
         }
     }
 
-    async fn slot(&self, session: Session, want: Want, running: &Running, lost: &CancellationToken) {
+    async fn slot(
+        &self,
+        session: Session,
+        want: Want,
+        running: &Running,
+        lost: &CancellationToken,
+    ) {
         loop {
             let claim = tokio::select! {
                 biased;
@@ -351,11 +357,8 @@ impl Work {
             () = work => ended.status,
         };
         let reason = (!status.is_ok()).then(|| status.as_str().to_owned());
-        let kind = EventKind::BuildFinished {
-            status,
-            reason: reason.clone(),
-            duration: ended.takes,
-        };
+        let kind =
+            EventKind::BuildFinished { status, reason: reason.clone(), duration: ended.takes };
         let event = Event { number: claim.next_event, time: Timestamp::UNIX_EPOCH, kind };
         let report = Report {
             build,

@@ -7,8 +7,8 @@ mod ready;
 mod start;
 
 pub(crate) use create::{NewBuild, Place, job_of};
-pub(crate) use decide::{Decision, Standing, decide};
 pub use decide::Waits;
+pub(crate) use decide::{Decision, Standing, decide};
 pub(crate) use finish::Ending;
 pub(crate) use ready::{Class, fits, ready, ready_place};
 pub(crate) use start::Shared;

@@ -180,7 +180,11 @@ impl State {
     }
 
     /// How many sessions of this process could make a check.
-    pub(super) fn could_check(&self, tags: &std::collections::BTreeSet<String>, team: &str) -> usize {
+    pub(super) fn could_check(
+        &self,
+        tags: &std::collections::BTreeSet<String>,
+        team: &str,
+    ) -> usize {
         let could = |known: &&super::Known| {
             known.registration.check_slots > 0 && fits(&known.registration, tags, team)
         };

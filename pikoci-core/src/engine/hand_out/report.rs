@@ -95,7 +95,8 @@ impl LocalDispatcher {
     }
 
     async fn take(&self, part: &Part<'_>) -> Result<Ack, DispatchError> {
-        let taken = self.core.change(part, |transaction, part| Box::pin(part.take(transaction))).await;
+        let taken =
+            self.core.change(part, |transaction, part| Box::pin(part.take(transaction))).await;
         self.core.bells.ring_build(part.report.build);
         match taken {
             Ok(Taken::Next(next)) => Ok(Ack { next }),

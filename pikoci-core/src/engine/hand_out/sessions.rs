@@ -6,9 +6,7 @@ use std::sync::Arc;
 use super::claim::dispatch_error;
 use super::{Given, Known, LocalDispatcher};
 use crate::database::{Contender, FencingToken, MAX_PAGE_ITEMS, Query};
-use crate::dispatch::{
-    DispatchError, Registration, RunningBuild, Session, SessionId, Signal,
-};
+use crate::dispatch::{DispatchError, Registration, RunningBuild, Session, SessionId, Signal};
 use crate::engine::bells::{Bell, Rings};
 use crate::engine::builds::Ending;
 use crate::engine::core::{Changed, Core};
@@ -44,25 +42,26 @@ impl LocalDispatcher {
         let (session, ttl) = (SessionId(core.id()), core.options.session_ttl);
         let contender = Contender::new(lease_name(session), &registration.name, ttl);
         let context = (core, session, contender, &registration);
-        let begun = core.change(&context, |transaction, (core, session, contender, registration)| {
-            Box::pin(async move {
-                let lease = contender.acquire_in(transaction).await?;
-                let Some(lease) = lease else {
-                    return Err(EngineError::wrong_state("a fresh session was taken already"));
-                };
-                let record = WorkerRecord {
-                    session: *session,
-                    lease_epoch: lease.epoch(),
-                    registration: (*registration).clone(),
-                    registered: core.clock().now(),
-                    draining: false,
-                };
-                transaction.insert(&record).await?;
-                let mut rings = Rings::default();
-                rings.add(Bell::Checks);
-                Ok(Changed::new(record, rings))
-            })
-        });
+        let begun =
+            core.change(&context, |transaction, (core, session, contender, registration)| {
+                Box::pin(async move {
+                    let lease = contender.acquire_in(transaction).await?;
+                    let Some(lease) = lease else {
+                        return Err(EngineError::wrong_state("a fresh session was taken already"));
+                    };
+                    let record = WorkerRecord {
+                        session: *session,
+                        lease_epoch: lease.epoch(),
+                        registration: (*registration).clone(),
+                        registered: core.clock().now(),
+                        draining: false,
+                    };
+                    transaction.insert(&record).await?;
+                    let mut rings = Rings::default();
+                    rings.add(Bell::Checks);
+                    Ok(Changed::new(record, rings))
+                })
+            });
         let record = begun.await.map_err(dispatch_error)?;
         let known = Known::new(&record, BTreeMap::new());
         self.state().sessions.insert(session, known);
@@ -86,15 +85,11 @@ impl LocalDispatcher {
         let given = |build: &BuildRecord| Given { epoch: build.epoch, unnamed: 0, told: false };
         let builds = builds.iter().map(|build| (build.id, given(build))).collect();
         let mut state = self.state();
-        let known =
-            state.sessions.entry(session).or_insert_with(|| Known::new(&record, builds));
+        let known = state.sessions.entry(session).or_insert_with(|| Known::new(&record, builds));
         Ok(Arc::clone(&known.registration))
     }
 
-    pub(super) async fn token_of(
-        &self,
-        session: SessionId,
-    ) -> Result<FencingToken, DispatchError> {
+    pub(super) async fn token_of(&self, session: SessionId) -> Result<FencingToken, DispatchError> {
         self.registration_of(session).await?;
         let state = self.state();
         let known = state.sessions.get(&session).ok_or_else(DispatchError::session_lost)?;
@@ -125,8 +120,7 @@ impl LocalDispatcher {
         }
         let (unnamed, lost) = {
             let mut state = self.state();
-            let known =
-                state.sessions.get_mut(&session).ok_or_else(DispatchError::session_lost)?;
+            let known = state.sessions.get_mut(&session).ok_or_else(DispatchError::session_lost)?;
             let mut unnamed = Vec::new();
             for (build, given) in &mut known.builds {
                 given.told = false;
@@ -166,7 +160,8 @@ impl LocalDispatcher {
         let gone = |(it, record): &(RunningBuild, Option<BuildRecord>)| match record {
             None => true,
             Some(record) => {
-                let own = matches!(record.state, BuildState::Running { session: s, .. } if s == session);
+                let own =
+                    matches!(record.state, BuildState::Running { session: s, .. } if s == session);
                 let ended = matches!(record.state, BuildState::Finished { .. });
                 record.epoch != it.epoch || !(own || ended)
             }
@@ -220,7 +215,8 @@ impl LocalDispatcher {
     ) -> Result<(), DispatchError> {
         let given: Vec<(SessionId, BuildId)> = {
             let state = self.state();
-            let sessions = state.sessions.iter().filter(|(id, _)| session.is_none_or(|it| it == **id));
+            let sessions =
+                state.sessions.iter().filter(|(id, _)| session.is_none_or(|it| it == **id));
             sessions
                 .flat_map(|(id, known)| {
                     let untold = known.builds.iter().filter(|(_, given)| !given.told);
@@ -262,10 +258,7 @@ impl LocalDispatcher {
         }
     }
 
-    async fn reap(
-        &self,
-        watched: &mut BTreeMap<SessionId, Contender>,
-    ) -> Result<(), EngineError> {
+    async fn reap(&self, watched: &mut BTreeMap<SessionId, Contender>) -> Result<(), EngineError> {
         let core = &self.core;
         let workers = core.workers().await?;
         watched.retain(|session, _| workers.iter().any(|it| it.session == *session));

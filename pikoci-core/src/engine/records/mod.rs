@@ -10,8 +10,8 @@ mod resource;
 mod worker;
 
 pub use build::{
-    AdoptedInput, ApprovalState, BuildRecord, BuildState, CancelRequest, Cause, Decision, Mark,
-    MadeVersion,
+    AdoptedInput, ApprovalState, BuildRecord, BuildState, CancelRequest, Cause, Decision,
+    MadeVersion, Mark,
 };
 pub use job::{AdoptionRecord, GroupRecord, JobRecord, SucceededRecord};
 pub use pipeline::{PipelineId, PipelineRecord, RevisionRecord, TeamRecord};
