@@ -4,11 +4,11 @@
 //! A bell carries no fact. Who hears it looks into the store.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -58,12 +58,56 @@ impl Rings {
     }
 }
 
+/// One bell. Those who hear it are woken in the order in which they began to
+/// wait, so that a simulation always does the same.
+#[derive(Debug, Default)]
+struct Rung {
+    times: AtomicU64,
+    wake: Notify,
+}
+
+impl Rung {
+    fn ring(&self) {
+        self.times.fetch_add(1, Ordering::Release);
+        self.wake.notify_waiters();
+    }
+}
+
+/// Hears one bell.
+#[derive(Debug)]
+pub(crate) struct Ear {
+    bell: Arc<Rung>,
+    heard: u64,
+}
+
+impl Ear {
+    /// What was rung until now is heard.
+    pub(crate) fn mark_heard(&mut self) {
+        self.heard = self.bell.times.load(Ordering::Acquire);
+    }
+
+    /// Waits until the bell was rung since it was heard last. Drop-safe.
+    pub(crate) async fn heard(&mut self) {
+        loop {
+            let mut wake = std::pin::pin!(self.bell.wake.notified());
+            // Before the look: what is rung after that wakes it.
+            wake.as_mut().enable();
+            let times = self.bell.times.load(Ordering::Acquire);
+            if times != self.heard {
+                self.heard = times;
+                return;
+            }
+            wake.await;
+        }
+    }
+}
+
 /// The bells of an engine.
 #[derive(Debug)]
 pub(crate) struct Bells {
-    local: [watch::Sender<u64>; BELLS.len()],
+    local: [Arc<Rung>; BELLS.len()],
     /// Those who follow a build, by the build.
-    builds: Mutex<BTreeMap<BuildId, watch::Sender<u64>>>,
+    builds: Mutex<BTreeMap<BuildId, Arc<Rung>>>,
     pubsub: Option<Arc<dyn PubSub>>,
     to_send: AtomicU32,
     send: Notify,
@@ -72,7 +116,7 @@ pub(crate) struct Bells {
 impl Bells {
     pub(crate) fn new(pubsub: Option<Arc<dyn PubSub>>) -> Self {
         Self {
-            local: std::array::from_fn(|_| watch::Sender::new(0)),
+            local: std::array::from_fn(|_| Arc::default()),
             builds: Mutex::default(),
             pubsub,
             to_send: AtomicU32::new(0),
@@ -97,12 +141,10 @@ impl Bells {
     }
 
     fn ring_here(&self, bell: Bell) {
-        self.local[bell as usize].send_modify(|rung| *rung = rung.wrapping_add(1));
+        self.local[bell as usize].ring();
         if bell == Bell::Events {
             let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-            for build in builds.values() {
-                build.send_modify(|rung| *rung = rung.wrapping_add(1));
-            }
+            builds.values().for_each(|build| build.ring());
         }
     }
 
@@ -111,8 +153,8 @@ impl Bells {
     pub(crate) fn ring_build(&self, build: BuildId) {
         {
             let builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(sender) = builds.get(&build) {
-                sender.send_modify(|rung| *rung = rung.wrapping_add(1));
+            if let Some(bell) = builds.get(&build) {
+                bell.ring();
             }
         }
         if self.pubsub.is_some() {
@@ -124,15 +166,17 @@ impl Bells {
     }
 
     /// Hears a bell from now on.
-    pub(crate) fn listen(&self, bell: Bell) -> watch::Receiver<u64> {
-        self.local[bell as usize].subscribe()
+    pub(crate) fn listen(&self, bell: Bell) -> Ear {
+        let bell = Arc::clone(&self.local[bell as usize]);
+        Ear { heard: bell.times.load(Ordering::Acquire), bell }
     }
 
     /// Hears of a build's events from now on.
-    pub(crate) fn listen_to_build(&self, build: BuildId) -> watch::Receiver<u64> {
+    pub(crate) fn listen_to_build(&self, build: BuildId) -> Ear {
         let mut builds = self.builds.lock().unwrap_or_else(PoisonError::into_inner);
-        builds.retain(|id, sender| *id == build || sender.receiver_count() > 0);
-        builds.entry(build).or_insert_with(|| watch::Sender::new(0)).subscribe()
+        builds.retain(|id, bell| *id == build || Arc::strong_count(bell) > 1);
+        let bell = Arc::clone(builds.entry(build).or_default());
+        Ear { heard: bell.times.load(Ordering::Acquire), bell }
     }
 
     /// Carries bells to and from other processes until `stop` fires, and rings
@@ -193,7 +237,13 @@ impl Bells {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    fn rung(ear: &mut Ear) -> bool {
+        ear.heard().now_or_never().is_some()
+    }
 
     #[tokio::test]
     async fn a_bell_is_heard_by_those_who_listen_to_it_only() {
@@ -202,24 +252,37 @@ mod tests {
         let mut rings = Rings::default();
         rings.add(Bell::Due);
         bells.ring(rings);
-        assert!(due.has_changed().expect("open"));
-        assert!(!ready.has_changed().expect("open"));
-        due.mark_unchanged();
+        assert!(rung(&mut due));
+        assert!(!rung(&mut due), "heard once");
         bells.ring(Rings::default());
-        assert!(!due.has_changed().expect("open"));
-        assert_eq!(*ready.borrow_and_update(), 0);
+        assert!(!rung(&mut due) && !rung(&mut ready));
+        bells.ring(rings);
+        due.mark_heard();
+        assert!(!rung(&mut due));
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_woken() {
+        let bells = Arc::new(Bells::new(None));
+        let mut ear = bells.listen(Bell::Ready);
+        let waits = tokio::spawn(async move { ear.heard().await });
+        tokio::task::yield_now().await;
+        let mut rings = Rings::default();
+        rings.add(Bell::Ready);
+        bells.ring(rings);
+        waits.await.expect("woken");
     }
 
     #[tokio::test]
     async fn those_who_follow_a_build_hear_of_it_and_are_forgotten() {
         let bells = Bells::new(None);
         let (one, other) = (BuildId(uuid::Uuid::from_u128(1)), BuildId(uuid::Uuid::from_u128(2)));
-        let heard = bells.listen_to_build(one);
+        let mut ear = bells.listen_to_build(one);
         bells.ring_build(other);
-        assert!(!heard.has_changed().expect("open"));
+        assert!(!rung(&mut ear));
         bells.ring_build(one);
-        assert!(heard.has_changed().expect("open"));
-        drop(heard);
+        assert!(rung(&mut ear));
+        drop(ear);
         let _other = bells.listen_to_build(other);
         assert_eq!(bells.builds.lock().expect("whole").len(), 1);
     }

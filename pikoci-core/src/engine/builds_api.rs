@@ -83,7 +83,7 @@ impl Engine {
         let mut bell = self.core().bells.listen_to_build(build);
         let mut slow = self.core().bells.listen(super::bells::Bell::Events);
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             let record = self.build(build).await?;
             if record.status().is_some() {
                 return Ok(record);
@@ -93,8 +93,8 @@ impl Engine {
             }
             tokio::select! {
                 biased;
-                _ = bell.changed() => {}
-                _ = slow.changed() => {}
+                () = bell.heard() => {}
+                () = slow.heard() => {}
             }
         }
     }

@@ -119,11 +119,11 @@ impl Checker<'_> {
                 reload |= self.keep_leases().await;
             }
             if reload {
-                pipelines.mark_unchanged();
+                pipelines.mark_heard();
                 reload = warned(self.reload().await, "pipelines cannot be read");
             }
             if look {
-                asked.mark_unchanged();
+                asked.mark_heard();
                 look = warned(self.look_for_asked().await, "checks that were asked for wait");
             }
             self.start_due();
@@ -132,14 +132,8 @@ impl Checker<'_> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                changed = pipelines.changed() => {
-                    reload = true;
-                    if changed.is_err() { break }
-                }
-                changed = asked.changed() => {
-                    look = true;
-                    if changed.is_err() { break }
-                }
+                () = pipelines.heard() => reload = true,
+                () = asked.heard() => look = true,
                 Some(ended) = self.running.join_next(), if !self.running.is_empty() => {
                     match ended {
                         Ok((key, checked)) => look |= self.ended(&key, checked),

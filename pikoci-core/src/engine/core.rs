@@ -37,6 +37,9 @@ pub struct EngineOptions {
     pub check_timeout: Duration,
     /// How many checks run at once, over all workers.
     pub checks_at_once: usize,
+    /// Whether it does nothing by itself and hands out nothing: it answers what
+    /// it is asked about a store, and writes down what it is told.
+    pub at_rest: bool,
     /// The beginning of the address of pages, where there are any; what comes
     /// after it is `/teams/TEAM/pipelines/PIPELINE/jobs/JOB/builds/NUMBER`.
     pub url: Option<String>,
@@ -52,6 +55,7 @@ impl Default for EngineOptions {
             slow_look: crate::pubsub::SlowLook::default(),
             check_timeout: Duration::from_secs(10 * 60),
             checks_at_once: 32,
+            at_rest: false,
             url: None,
         }
     }

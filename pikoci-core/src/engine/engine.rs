@@ -179,9 +179,13 @@ impl EngineBuilder {
             options,
         });
         let stop = CancellationToken::new();
-        let dispatcher = LocalDispatcher::start(&core, &stop);
-        let mut tasks = core.bells.run(core.options.slow_look, core.clock(), &stop);
-        tasks.extend(core.work(&dispatcher, &stop));
+        let dispatcher = LocalDispatcher::new(&core, &stop);
+        let mut tasks = Vec::new();
+        if !core.options.at_rest {
+            dispatcher.work();
+            tasks.extend(core.work(&dispatcher, &stop));
+        }
+        tasks.extend(core.bells.run(core.options.slow_look, core.clock(), &stop));
         let catalog = self.catalog.unwrap_or_default().with_types(&self.types);
         Ok(Engine {
             inner: Arc::new(Inner {

@@ -84,11 +84,10 @@ impl Engine {
                 return None;
             }
             loop {
-                bell.mark_unchanged();
+                bell.mark_heard();
                 match engine.core().team_events(&team, from).await {
                     Ok(events) if events.is_empty() => {
-                        // The bell is the engine's own and outlives this stream.
-                        let _ = bell.changed().await;
+                        bell.heard().await;
                     }
                     Ok(events) => {
                         let next = events.last().map_or(from, |event| event.number + 1);
@@ -108,8 +107,8 @@ impl Engine {
 
 struct Follower {
     reader: LogReader,
-    bell: tokio::sync::watch::Receiver<u64>,
-    slow: tokio::sync::watch::Receiver<u64>,
+    bell: super::bells::Ear,
+    slow: super::bells::Ear,
     build: BuildId,
     ended: bool,
     engine: Engine,
@@ -121,7 +120,7 @@ impl Follower {
             return None;
         }
         loop {
-            self.bell.mark_unchanged();
+            self.bell.mark_heard();
             match read(&mut self.reader, self.build).await {
                 Ok(events) if events.is_empty() => {
                     if self.engine.is_closed() {
@@ -130,8 +129,8 @@ impl Follower {
                     }
                     tokio::select! {
                         biased;
-                        _ = self.bell.changed() => {}
-                        _ = self.slow.changed() => {}
+                        () = self.bell.heard() => {}
+                        () = self.slow.heard() => {}
                     }
                 }
                 Ok(events) => {

@@ -583,14 +583,14 @@ impl Core {
     pub(crate) async fn pipelines_work(&self, stop: &tokio_util::sync::CancellationToken) {
         let mut bell = self.bells.listen(Bell::Pipelines);
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             if let Err(error) = self.pipelines_work_once().await {
                 tracing::warn!(%error, "pipelines are not brought up to date");
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = bell.changed() => if changed.is_err() { return },
+                () = bell.heard() => {}
             }
         }
     }

@@ -63,7 +63,7 @@ impl Core {
         let mut bell = self.bells.listen(Bell::Due);
         let mut failed: BTreeMap<Vec<Part>, Duration> = BTreeMap::new();
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             let now = self.clock().monotonic();
             failed.retain(|_, until| *until > now);
             let busy = match self.schedule_round(&mut failed).await {
@@ -80,7 +80,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = bell.changed() => if changed.is_err() { return },
+                () = bell.heard() => {}
                 () = tokio::time::sleep(retry.unwrap_or(Duration::MAX)), if retry.is_some() => {}
             }
         }
@@ -403,7 +403,8 @@ impl Core {
                 let mut record = transaction.require::<BuildRecord>(build).await?;
                 match &record.state {
                     BuildState::Finished { status } => {
-                        let message = format!("build {} has ended already: {status}", record.name());
+                        let message =
+                            format!("build {} has ended already: {status}", record.name());
                         return Err(EngineError::wrong_state(message));
                     }
                     BuildState::Pending | BuildState::Queued { .. } => {

@@ -127,7 +127,7 @@ impl Core {
     pub(crate) async fn relay(&self, stop: &CancellationToken) {
         let mut bell = self.bells.listen(Bell::Outbox);
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             match self.relay_some().await {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -136,7 +136,7 @@ impl Core {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = bell.changed() => if changed.is_err() { return },
+                () = bell.heard() => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::engine::config::Config;
 use crate::engine::core::{Core, deadlines};
 use crate::engine::error::EngineError;
 use crate::engine::records::{
-    AdoptedInput, ApprovalState, BuildRecord, BuildState, Cause, PipelineRecord,
+    AdoptedInput, ApprovalState, BuildRecord, BuildState, Cause, PipelineRecord, Slots,
 };
 use crate::event::EventKind;
 use crate::name::BuildId;
@@ -99,6 +99,7 @@ impl Core {
             chosen: new.chosen.clone(),
             values: new.values.clone(),
             awaits_checks: new.awaits_checks.clone(),
+            slots: Slots::default(),
             approvals: approvals.collect(),
             outputs: Vec::new(),
             cancel: None,

@@ -1,9 +1,11 @@
 //! The end of a build: one transaction in which everything happens that follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::database::Transaction;
 use crate::engine::bells::{Bell, Rings};
+use crate::engine::config::Config;
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::facts::succeeded;
@@ -119,43 +121,23 @@ impl Core {
         build: &BuildRecord,
         was_automatic: bool,
     ) -> Result<(), EngineError> {
-        let mut wake: BTreeSet<String> = BTreeSet::new();
-        let config = self.configs.get(&self.logs, build.pipeline, build.revision).await;
-        let mut groups: BTreeSet<String> = BTreeSet::new();
-        let mut limited = was_automatic;
-        if let Ok(config) = &config
-            && let Some((job, job_config)) = config.job(&build.job)
-        {
-            wake.extend(job_config.downstream.iter().cloned());
-            groups.extend(job.serial_groups.iter().cloned());
-            limited |= job.concurrency > 0;
-        }
-        // The newest revision may have other limits and other jobs downstream.
-        let newest = self.newest_revision(transaction, build).await?;
-        if let Some(newest) = newest.filter(|newest| *newest != build.revision)
-            && let Ok(config) = self.configs.get(&self.logs, build.pipeline, newest).await
-            && let Some((job, job_config)) = config.job(&build.job)
-        {
-            wake.extend(job_config.downstream.iter().cloned());
-            groups.extend(job.serial_groups.iter().cloned());
-            limited = true;
-        }
-        if limited {
+        let mut wake = self.downstream(transaction, build).await?;
+        if build.slots.job || was_automatic {
             let id = (build.pipeline, build.job.clone());
             if let Some(mut record) = transaction.get::<JobRecord>(&id).await? {
-                let held = record.holders.remove(&build.id);
-                let awaited = record.automatic == Some(build.id);
-                if awaited {
+                record.holders.remove(&build.id);
+                if record.automatic == Some(build.id) {
                     record.automatic = None;
                 }
-                if held || awaited {
-                    transaction.put(&record).await?;
-                }
-                wake.insert(build.job.clone());
+                transaction.put(&record).await?;
             }
+            wake.insert(build.job.clone());
         }
+        let mut groups: BTreeSet<&str> = build.slots.groups.iter().map(String::as_str).collect();
+        let waiting = self.groups_of(build).await?;
+        groups.extend(waiting.iter().map(String::as_str));
         for name in groups {
-            let id = (build.pipeline, name);
+            let id = (build.pipeline, name.to_owned());
             let Some(mut group) = transaction.get::<GroupRecord>(&id).await? else { continue };
             let mut changed = group.holders.remove(&build.id);
             if changed && group.holders.is_empty() {
@@ -177,6 +159,46 @@ impl Core {
             self.wake_job(transaction, rings, (build.pipeline, &job))?;
         }
         Ok(())
+    }
+
+    /// The jobs downstream of a build's job, in its own revision and in the newest.
+    async fn downstream(
+        &self,
+        transaction: &mut Transaction,
+        build: &BuildRecord,
+    ) -> Result<BTreeSet<String>, EngineError> {
+        let mut jobs = BTreeSet::new();
+        let newest = self.newest_revision(transaction, build).await?;
+        for revision in BTreeSet::from([build.revision, newest.unwrap_or(build.revision)]) {
+            let Some(config) = self.readable(build, revision).await? else { continue };
+            if let Some((_, job)) = config.job(&build.job) {
+                jobs.extend(job.downstream.iter().cloned());
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// The serial groups in which a build that never got its slots may wait.
+    async fn groups_of(&self, build: &BuildRecord) -> Result<Vec<String>, EngineError> {
+        if build.queued.is_some() {
+            return Ok(Vec::new());
+        }
+        let config = self.readable(build, build.revision).await?;
+        let job = config.as_ref().and_then(|config| config.job(&build.job));
+        Ok(job.map_or_else(Vec::new, |(job, _)| job.serial_groups.clone()))
+    }
+
+    /// A revision, unless it is damaged or gone: a build ends all the same.
+    async fn readable(
+        &self,
+        build: &BuildRecord,
+        revision: u64,
+    ) -> Result<Option<Arc<Config>>, EngineError> {
+        match self.configs.get(&self.logs, build.pipeline, revision).await {
+            Ok(config) => Ok(Some(config)),
+            Err(error) if error.is_retryable() => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Tells the team where a build stands.

@@ -6,7 +6,7 @@ use crate::engine::core::Core;
 use crate::engine::error::EngineError;
 use crate::engine::records::{
     AdoptedInput, AdoptionRecord, BuildRecord, BuildState, Cause, GroupRecord, JobRecord,
-    PipelineRecord,
+    PipelineRecord, Slots,
 };
 use crate::event::EventKind;
 use crate::pipeline::Job;
@@ -166,8 +166,12 @@ impl Core {
         Ok(())
     }
 
-    fn take_slots(&self, build: &BuildRecord, shared: &mut Shared<'_>) {
-        if shared.job.concurrency > 0 {
+    fn take_slots(&self, build: &mut BuildRecord, shared: &mut Shared<'_>) {
+        build.slots = Slots {
+            job: shared.job.concurrency > 0,
+            groups: shared.groups.iter().map(|group| group.name.clone()).collect(),
+        };
+        if build.slots.job {
             shared.record_changed |= shared.record.holders.insert(build.id);
         }
         for group in &mut shared.groups {

@@ -31,7 +31,7 @@ impl LocalDispatcher {
         let mut bell = self.core.bells.listen(Bell::Ready);
         let mut claims = JoinSet::new();
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             if let Err(error) = self.hand_out(&mut claims).await {
                 tracing::warn!(%error, "builds cannot be handed out");
             }
@@ -39,7 +39,7 @@ impl LocalDispatcher {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
-                changed = bell.changed() => if changed.is_err() { break },
+                () = bell.heard() => {}
                 () = self.wake.notified() => {}
             }
         }

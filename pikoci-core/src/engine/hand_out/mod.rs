@@ -101,22 +101,25 @@ struct Check {
 }
 
 impl LocalDispatcher {
-    pub(crate) fn start(core: &Arc<Core>, stop: &CancellationToken) -> Arc<Self> {
-        let dispatcher = Arc::new(Self {
+    pub(crate) fn new(core: &Arc<Core>, stop: &CancellationToken) -> Arc<Self> {
+        Arc::new(Self {
             core: Arc::clone(core),
             state: Mutex::default(),
             wake: Notify::new(),
             tasks: Mutex::default(),
             stop: stop.clone(),
-        });
-        let own = Arc::clone(&dispatcher);
+        })
+    }
+
+    /// Starts its tasks.
+    pub(crate) fn work(self: &Arc<Self>) {
+        let own = Arc::clone(self);
         let matching = tokio::spawn(async move { own.hand_out_all().await });
-        let own = Arc::clone(&dispatcher);
+        let own = Arc::clone(self);
         let signals = tokio::spawn(async move { own.signal_all().await });
-        let own = Arc::clone(&dispatcher);
+        let own = Arc::clone(self);
         let reaper = tokio::spawn(async move { own.reap_all().await });
-        dispatcher.tasks().extend([matching, signals, reaper]);
-        dispatcher
+        self.tasks().extend([matching, signals, reaper]);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

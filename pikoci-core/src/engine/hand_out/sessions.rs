@@ -196,14 +196,14 @@ impl LocalDispatcher {
     pub(super) async fn signal_all(self: Arc<Self>) {
         let mut bell = self.core.bells.listen(Bell::Signals);
         loop {
-            bell.mark_unchanged();
+            bell.mark_heard();
             if let Err(error) = self.signal_some(None).await {
                 tracing::warn!(%error, "workers are not told of cancellations");
             }
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return,
-                changed = bell.changed() => if changed.is_err() { return },
+                () = bell.heard() => {}
             }
         }
     }

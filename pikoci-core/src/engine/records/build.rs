@@ -52,6 +52,9 @@ pub struct BuildRecord {
     /// The check of each resource that it waits for: the number of the request.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub awaits_checks: BTreeMap<ResourceRef, u64>,
+    /// The slots that it holds from when it is queued to its end.
+    #[serde(default, skip_serializing_if = "Slots::is_empty")]
+    pub slots: Slots,
     /// The approvals that it needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<ApprovalState>,
@@ -161,6 +164,22 @@ pub enum BuildState {
         /// How.
         status: Status,
     },
+}
+
+/// The slots that a build holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Slots {
+    /// Whether it counts for the limit of its job.
+    pub job: bool,
+    /// The serial groups of its job.
+    pub groups: Vec<String>,
+}
+
+impl Slots {
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        !self.job && self.groups.is_empty()
+    }
 }
 
 /// Why a build was made.

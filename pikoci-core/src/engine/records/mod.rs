@@ -11,7 +11,7 @@ mod worker;
 
 pub use build::{
     AdoptedInput, ApprovalState, BuildRecord, BuildState, CancelRequest, Cause, Decision,
-    MadeVersion, Mark,
+    MadeVersion, Mark, Slots,
 };
 pub use job::{AdoptionRecord, GroupRecord, JobRecord, SucceededRecord};
 pub use pipeline::{PipelineId, PipelineRecord, RevisionRecord, TeamRecord};
