@@ -14,6 +14,7 @@ use super::facts::FactsCache;
 use super::observe::Observer;
 use crate::clock::Clock;
 use crate::database::log::{Log, Logs};
+use crate::database::retention::Policy;
 use crate::database::{Database, Flags, Queue, Transaction};
 use crate::event::{Event, EventKind};
 use crate::name::BuildId;
@@ -37,6 +38,12 @@ pub struct EngineOptions {
     pub check_timeout: Duration,
     /// How many checks run at once, over all workers.
     pub checks_at_once: usize,
+    /// How long the builds of jobs are kept that say nothing about it, and when
+    /// logs are archived. By default everything stays, and logs are archived
+    /// after a week.
+    pub retention: Policy,
+    /// How often is looked for what is not to be kept.
+    pub retention_every: Duration,
     /// Whether it does nothing by itself and hands out nothing: it answers what
     /// it is asked about a store, and writes down what it is told.
     pub at_rest: bool,
@@ -55,6 +62,11 @@ impl Default for EngineOptions {
             slow_look: crate::pubsub::SlowLook::default(),
             check_timeout: Duration::from_secs(10 * 60),
             checks_at_once: 32,
+            retention: Policy {
+                archive_after: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+                ..Policy::default()
+            },
+            retention_every: Duration::from_secs(60 * 60),
             at_rest: false,
             url: None,
         }

@@ -21,6 +21,7 @@ const AT_ONCE: usize = 50;
 impl Core {
     /// Does upkeep until `stop` fires.
     pub(crate) async fn upkeep(&self, stop: &CancellationToken) {
+        let mut retention_due = self.clock().monotonic() + self.options.retention_every;
         loop {
             tokio::select! {
                 biased;
@@ -29,6 +30,12 @@ impl Core {
             }
             if let Err(error) = self.end_late().await {
                 tracing::warn!(%error, "builds whose approval is late were not ended");
+            }
+            if self.clock().monotonic() >= retention_due {
+                retention_due = self.clock().monotonic() + self.options.retention_every;
+                if let Err(error) = self.apply_retention().await {
+                    tracing::warn!(%error, "history that is not kept was not removed");
+                }
             }
             match self.logs.tidy(AT_ONCE).await {
                 Ok(upkeep) => {

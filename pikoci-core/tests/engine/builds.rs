@@ -142,3 +142,46 @@ async fn what_a_team_does_is_one_stream_without_gaps() {
     // Set, and for each build that it was queued, that it ran, that it ended.
     assert_eq!(numbers.len(), 1 + 5 * 3);
 }
+
+#[tokio::test]
+async fn what_a_job_does_not_keep_goes_and_its_last_success_stays() {
+    let ci = Ci::new().await;
+    ci.set(r#"job "hello" { retention { builds = 2 } task "t" { run "run" {} } }"#).await;
+    let worker = ci.worker(|claim| match claim.context.name.number.as_str() {
+        "1" | "2" => Ended::well(),
+        _ => failed(),
+    });
+    let all = ["1 succeeded", "2 succeeded", "3 failed", "4 failed", "5 failed"];
+    for at in 0..all.len() {
+        ci.trigger("hello").await;
+        ci.until("hello", &all[..=at]).await;
+    }
+    drop(worker);
+    let gone = ci.newest("hello").await;
+    let retained = ci.engine.apply_retention().await.expect("done");
+    assert_eq!((retained.removed, retained.archived), (2, 0));
+    assert_eq!(ci.history("hello").await, ["2 succeeded", "4 failed", "5 failed"]);
+    assert!(ci.engine.events(gone.id, 0).await.is_ok());
+    // Numbers are never given twice.
+    assert_eq!(ci.trigger("hello").await.name().number, "6");
+}
+
+#[tokio::test]
+async fn old_logs_are_archived_and_read_as_before() {
+    let policy = pikoci_core::database::retention::Policy {
+        archive_from_bytes: Some(1),
+        ..Default::default()
+    };
+    let options = pikoci_core::engine::EngineOptions { retention: policy, ..Default::default() };
+    let store = std::sync::Arc::new(pikoci_core::store::MemoryStore::new());
+    let ci = Ci::on(store, |builder| builder.options(options)).await;
+    ci.set(r#"job "hello" { task "t" { run "run" {} } }"#).await;
+    let _worker = ci.worker(|_| Ended::well());
+    let build = ci.trigger("hello").await;
+    ci.ended(build.id).await;
+    let before = ci.engine.events(build.id, 0).await.expect("events");
+    let retained = ci.engine.apply_retention().await.expect("done");
+    assert_eq!((retained.removed, retained.archived), (0, 1));
+    assert_eq!(ci.engine.apply_retention().await.expect("done").archived, 0);
+    assert_eq!(ci.engine.events(build.id, 0).await.expect("events"), before);
+}
