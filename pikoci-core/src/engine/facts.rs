@@ -150,7 +150,7 @@ impl Core {
             };
             for need in needs {
                 match need {
-                    Need::Versions { resource } => {
+                    Need::Versions { resource } | Need::Version { resource, .. } => {
                         facts.load_all(database, pipeline, &resource).await?;
                     }
                     // All of them are loaded always.
@@ -163,7 +163,7 @@ impl Core {
 
 /// The needs that can be met; `None` when there is none.
 fn first_few(needs: &[Need]) -> Option<Vec<Need>> {
-    let versions = needs.iter().filter(|need| matches!(need, Need::Versions { .. }));
+    let versions = needs.iter().filter(|need| !matches!(need, Need::Builds { .. }));
     let versions: Vec<Need> = versions.cloned().collect();
     (!versions.is_empty()).then_some(versions)
 }

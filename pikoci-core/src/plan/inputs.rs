@@ -71,7 +71,8 @@ pub fn choose(get: &Get, found: &[Version]) -> Result<Version, String> {
     }
 }
 
-fn pinned(pin: &Attributes) -> Version {
+/// The fields of a pin as a version that has these alone.
+pub(crate) fn pinned(pin: &Attributes) -> Version {
     Version(pin.iter().map(|(key, value)| (key.clone(), value.to_json())).collect())
 }
 

@@ -1,0 +1,100 @@
+//! What a job asks for: its inputs, and how each chooses.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::{Get, Job, VersionChoice};
+use crate::plan::inputs::pinned;
+use crate::version::Version;
+
+/// A resource of a pipeline: `type.name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ResourceRef(pub String);
+
+impl fmt::Display for ResourceRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A job, as far as choosing its versions goes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Its name, with its instance key where it has one.
+    pub name: String,
+    /// Its inputs in plan order, each name once. The order counts: where the
+    /// upstream jobs of a group compete, the first input's have their way.
+    pub inputs: Vec<InputSpec>,
+}
+
+/// An input of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputSpec {
+    /// Its name.
+    pub name: String,
+    /// What it is a version of.
+    pub resource: ResourceRef,
+    /// Whether a version that is new to it starts the job.
+    pub trigger: bool,
+    /// The jobs that its version must have passed; instances are named each.
+    pub passed: Vec<String>,
+    /// Which version it takes.
+    pub choice: Choice,
+}
+
+/// Which version an input takes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    /// The newest.
+    Latest,
+    /// Each, one after the other.
+    Every,
+    /// The newest that has these fields; goes over a pin of the resource.
+    Pinned(Version),
+}
+
+impl JobSpec {
+    /// The inputs of `job`: all its gets in plan order, those in hooks included,
+    /// each named as the get is.
+    ///
+    /// The language lets a name be got once, and a build has one version for it.
+    /// In a job made otherwise, a second get of a resource adds its `passed` and
+    /// `trigger` to the first, whose choice stands.
+    pub fn of(job: &Job) -> Self {
+        let mut inputs: Vec<InputSpec> = Vec::new();
+        for (_, get) in job.gets() {
+            let input = InputSpec::of(get);
+            let Some(first) = inputs.iter_mut().find(|it| it.name == input.name) else {
+                inputs.push(input);
+                continue;
+            };
+            if first.resource == input.resource {
+                first.trigger |= input.trigger;
+                for job in input.passed {
+                    if !first.passed.contains(&job) {
+                        first.passed.push(job);
+                    }
+                }
+            }
+        }
+        Self { name: job.name.clone(), inputs }
+    }
+}
+
+impl InputSpec {
+    fn of(get: &Get) -> Self {
+        Self {
+            name: get.name.clone(),
+            resource: ResourceRef(format!("{}.{}", get.kind, get.name)),
+            trigger: get.trigger,
+            passed: get.passed.clone(),
+            choice: match &get.version {
+                VersionChoice::Latest => Choice::Latest,
+                VersionChoice::Every => Choice::Every,
+                VersionChoice::Pinned(pin) => Choice::Pinned(pinned(pin)),
+            },
+        }
+    }
+}
