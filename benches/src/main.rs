@@ -10,6 +10,7 @@ mod database;
 mod language;
 mod masking;
 mod measure;
+mod resolution;
 mod runs;
 mod store;
 
@@ -17,9 +18,11 @@ use std::env;
 
 type Bench = fn() -> std::io::Result<()>;
 
-const BENCHES: [(&str, Bench); 11] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("language", language::read_ten_thousand_lines),
     ("masker", masking::masker_against_copy),
+    ("resolve", resolution::thousand_jobs),
+    ("fan-in", resolution::fan_in),
     ("run-1", runs::one_step),
     ("run-20", runs::twenty_steps),
     ("run-200", runs::two_hundred_steps),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::records::BuildRecord;
 use crate::clock::Clock;
 use crate::name::BuildId;
 use crate::pubsub::{Listener, PubSub, SlowLook, Topic};
@@ -44,18 +45,24 @@ const BELLS: [(Bell, &str); 7] = [
     (Bell::Events, "events"),
 ];
 
-/// Bells to ring once a transaction is committed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Rings(u32);
+/// What to ring and whom to tell once a transaction is committed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rings {
+    bells: u32,
+    /// Builds that have new events.
+    pub(crate) builds: Vec<BuildId>,
+    /// Builds that ended.
+    pub(crate) ended: Vec<BuildRecord>,
+}
 
 impl Rings {
     pub(crate) fn add(&mut self, bell: Bell) {
-        self.0 |= 1 << bell as u32;
+        self.bells |= 1 << bell as u32;
     }
+}
 
-    fn has(self, bell: Bell) -> bool {
-        self.0 & (1 << bell as u32) != 0
-    }
+fn has(bells: u32, bell: Bell) -> bool {
+    bells & (1 << bell as u32) != 0
 }
 
 /// One bell. Those who hear it are woken in the order in which they began to
@@ -125,17 +132,19 @@ impl Bells {
     }
 
     /// Rings here, and soon everywhere else.
-    pub(crate) fn ring(&self, rings: Rings) {
-        if rings == Rings::default() {
-            return;
-        }
+    pub(crate) fn ring(&self, rings: &Rings) {
         for (bell, _) in BELLS {
-            if rings.has(bell) {
+            if has(rings.bells, bell) {
                 self.ring_here(bell);
             }
         }
-        if self.pubsub.is_some() {
-            self.to_send.fetch_or(rings.0, Ordering::Relaxed);
+        self.ring_elsewhere(rings.bells);
+        rings.builds.iter().for_each(|build| self.ring_build(*build));
+    }
+
+    fn ring_elsewhere(&self, bells: u32) {
+        if self.pubsub.is_some() && bells != 0 {
+            self.to_send.fetch_or(bells, Ordering::Relaxed);
             self.send.notify_one();
         }
     }
@@ -157,12 +166,7 @@ impl Bells {
                 bell.ring();
             }
         }
-        if self.pubsub.is_some() {
-            let mut rings = Rings::default();
-            rings.add(Bell::Events);
-            self.to_send.fetch_or(rings.0, Ordering::Relaxed);
-            self.send.notify_one();
-        }
+        self.ring_elsewhere(1 << Bell::Events as u32);
     }
 
     /// Hears a bell from now on.
@@ -221,10 +225,10 @@ impl Bells {
                 () = stop.cancelled() => return,
                 () = self.send.notified() => {}
             }
-            let rings = Rings(self.to_send.swap(0, Ordering::Relaxed));
+            let bells = self.to_send.swap(0, Ordering::Relaxed);
             for (bell, name) in BELLS {
                 let Ok(topic) = Topic::new(name) else { continue };
-                if rings.has(bell)
+                if has(bells, bell)
                     && let Err(error) = pubsub.publish(&topic, Bytes::new()).await
                 {
                     // The others look by themselves now and then.
@@ -251,12 +255,12 @@ mod tests {
         let (mut due, mut ready) = (bells.listen(Bell::Due), bells.listen(Bell::Ready));
         let mut rings = Rings::default();
         rings.add(Bell::Due);
-        bells.ring(rings);
+        bells.ring(&rings);
         assert!(rung(&mut due));
         assert!(!rung(&mut due), "heard once");
-        bells.ring(Rings::default());
+        bells.ring(&Rings::default());
         assert!(!rung(&mut due) && !rung(&mut ready));
-        bells.ring(rings);
+        bells.ring(&rings);
         due.mark_heard();
         assert!(!rung(&mut due));
     }
@@ -269,7 +273,7 @@ mod tests {
         tokio::task::yield_now().await;
         let mut rings = Rings::default();
         rings.add(Bell::Ready);
-        bells.ring(rings);
+        bells.ring(&rings);
         waits.await.expect("woken");
     }
 

@@ -88,11 +88,9 @@ impl Engine {
             if record.status().is_some() {
                 return Ok(record);
             }
-            if self.is_closed() {
-                return Err(EngineError::Closed);
-            }
             tokio::select! {
                 biased;
+                () = self.closed() => return Err(EngineError::Closed),
                 () = bell.heard() => {}
                 () = slow.heard() => {}
             }

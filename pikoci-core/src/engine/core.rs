@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::bells::{Bell, Bells, Rings};
+use super::bells::{Bells, Rings};
 use super::config::Configs;
 use super::error::EngineError;
 use super::facts::FactsCache;
 use super::observe::Observer;
+use super::records::BuildRecord;
 use crate::clock::Clock;
 use crate::database::log::{Log, Logs};
 use crate::database::retention::Policy;
@@ -131,7 +133,8 @@ impl Core {
         ) -> BoxFuture<'t, Result<Changed<T>, EngineError>>,
     {
         let changed = self.database.transact_with(context, work).await?;
-        self.bells.ring(changed.rings);
+        self.bells.ring(&changed.rings);
+        changed.rings.ended.iter().for_each(|build| self.observe_end(build));
         Ok(changed.value)
     }
 
@@ -160,17 +163,17 @@ impl Core {
         debug_assert_eq!(appended.next, number, "the log of a waiting build is the engine's own");
         Ok(appended.next)
     }
+}
 
-    /// Lets a job be looked at.
-    pub(crate) fn wake_job(
-        &self,
-        transaction: &mut Transaction,
-        rings: &mut Rings,
-        (pipeline, job): (super::records::PipelineId, &str),
-    ) -> Result<(), EngineError> {
-        due_jobs().raise(transaction, (pipeline, job))?;
-        rings.add(Bell::Due);
-        Ok(())
+impl Core {
+    fn observe_end(&self, build: &BuildRecord) {
+        let Some(status) = build.status() else { return };
+        let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
+            to?.duration_since(from?).try_into().ok()
+        };
+        let queued = between(build.queued, build.started);
+        let ran = between(build.started, build.finished);
+        self.observer.build_finished(&build.name(), status, queued, ran);
     }
 }
 

@@ -267,8 +267,9 @@ impl Engine {
         &self.inner.core
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.inner.stop.is_cancelled()
+    /// Returns once the engine is closed.
+    pub(crate) async fn closed(&self) {
+        self.inner.stop.cancelled().await;
     }
 
     /// Lets no further work be claimed here and tells the workers so; what

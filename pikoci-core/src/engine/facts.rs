@@ -183,7 +183,9 @@ impl Facts {
         let ids: Vec<_> = resources.iter().map(|it| (pipeline, it.0.clone())).collect();
         let records = database.get_many::<ResourceRecord>(&ids).await?;
         for (resource, record) in resources.into_iter().zip(records) {
-            let Some(record) = record else {
+            // One that was never checked has no history, which is not an empty one.
+            let checked = |it: &ResourceRecord| it.last_check.is_some() || it.last_order > 0;
+            let Some(record) = record.filter(checked) else {
                 self.histories.remove(resource);
                 continue;
             };

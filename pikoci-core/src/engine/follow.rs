@@ -71,7 +71,7 @@ impl Engine {
     }
 
     /// The events of a team from number `from` on, each once and in order,
-    /// those to come included. Never ends by itself; after an error it ends.
+    /// those to come included. Ends when the engine is closed, or after an error.
     pub fn follow_team(
         &self,
         team: &str,
@@ -87,7 +87,11 @@ impl Engine {
                 bell.mark_heard();
                 match engine.core().team_events(&team, from).await {
                     Ok(events) if events.is_empty() => {
-                        bell.heard().await;
+                        tokio::select! {
+                            biased;
+                            () = engine.closed() => return None,
+                            () = bell.heard() => {}
+                        }
                     }
                     Ok(events) => {
                         let next = events.last().map_or(from, |event| event.number + 1);
@@ -123,12 +127,12 @@ impl Follower {
             self.bell.mark_heard();
             match read(&mut self.reader, self.build).await {
                 Ok(events) if events.is_empty() => {
-                    if self.engine.is_closed() {
-                        self.ended = true;
-                        return Some(vec![Err(EngineError::Closed)]);
-                    }
                     tokio::select! {
                         biased;
+                        () = self.engine.closed() => {
+                            self.ended = true;
+                            return Some(vec![Err(EngineError::Closed)]);
+                        }
                         () = self.bell.heard() => {}
                         () = self.slow.heard() => {}
                     }

@@ -34,6 +34,7 @@ mod team;
 mod trigger;
 mod upkeep;
 mod versions;
+mod wake;
 mod why;
 
 pub use builds::Waits;

@@ -502,23 +502,7 @@ impl Core {
             if lowered {
                 let mut rings = Rings::default();
                 rings.add(Bell::Pipelines);
-                self.bells.ring(rings);
-                return Ok(());
-            }
-        }
-    }
-
-    /// Lets the waiting builds of jobs that are gone be ended.
-    async fn wake_removed(&self, pipeline: PipelineId, config: &Config) -> Result<(), EngineError> {
-        let mut cursor = None;
-        loop {
-            let query = Query::below(pipeline).limit(MAX_PAGE_ITEMS).after(cursor);
-            let page = self.database.list::<JobRecord>(&query).await?;
-            let gone = page.items.into_iter().filter(|it| config.job(&it.name).is_none());
-            let gone: Vec<String> = gone.map(|it| it.name).collect();
-            self.wake_jobs(pipeline, &gone).await?;
-            cursor = page.next;
-            if cursor.is_none() {
+                self.bells.ring(&rings);
                 return Ok(());
             }
         }

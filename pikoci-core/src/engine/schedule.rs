@@ -234,13 +234,15 @@ impl Core {
     }
 
     /// How many checks were served of the resources that a build waits for.
+    ///
+    /// Read beside the transaction: it only grows, and when it does the job is woken.
     pub(crate) async fn served(
-        transaction: &mut Transaction,
+        &self,
         build: &BuildRecord,
     ) -> Result<BTreeMap<ResourceRef, u64>, EngineError> {
         let ids: Vec<_> =
             build.awaits_checks.keys().map(|it| (build.pipeline, it.0.clone())).collect();
-        let records = transaction.get_many::<ResourceRecord>(&ids).await?;
+        let records = self.database.get_many::<ResourceRecord>(&ids).await?;
         // One that is gone will not be checked any more.
         let served =
             |record: Option<ResourceRecord>| record.map_or(u64::MAX, |it| it.checks_served);
@@ -249,7 +251,7 @@ impl Core {
 
     /// The versions that somebody chose for a build, by the get's name, as they are known now.
     pub(crate) async fn chosen(
-        transaction: &mut Transaction,
+        &self,
         build: &BuildRecord,
         view: &View,
     ) -> Result<BTreeMap<String, VersionRecord>, EngineError> {
@@ -261,7 +263,7 @@ impl Core {
                 (build.pipeline, input.resource.0.clone()),
                 (scope.clone(), version.digest().to_string()),
             );
-            if let Some(record) = transaction.get::<VersionRecord>(&id).await? {
+            if let Some(record) = self.database.get::<VersionRecord>(&id).await? {
                 chosen.insert(input.name.clone(), record);
             }
         }
@@ -293,8 +295,8 @@ impl Look<'_> {
         let mut next = page.next;
         for mut build in page.items {
             unadopted |= build.inputs.is_none();
-            let served = Core::served(transaction, &build).await?;
-            let chosen = Core::chosen(transaction, &build, self.view).await?;
+            let served = self.core.served(&build).await?;
+            let chosen = self.core.chosen(&build, self.view).await?;
             let standing = Standing {
                 job: self.job,
                 pipeline_paused: pipeline.paused,
@@ -361,8 +363,8 @@ impl Core {
         let mut build = self.new_build(transaction, pipeline, shared.job, new).await?;
         let mut kinds = Vec::new();
         self.begin(transaction, &build, &mut kinds).await?;
-        let served = Self::served(transaction, &build).await?;
-        let chosen = Self::chosen(transaction, &build, view).await?;
+        let served = self.served(&build).await?;
+        let chosen = self.chosen(&build, view).await?;
         let standing = Standing {
             job: shared.job,
             pipeline_paused: pipeline.paused,

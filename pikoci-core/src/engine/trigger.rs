@@ -1,6 +1,6 @@
 //! What people ask of builds: run, run again, stop, approve, count otherwise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bells::{Bell, Rings};
 use super::builds::{NewBuild, Place, job_of};
@@ -12,9 +12,13 @@ use super::records::{
 };
 use crate::database::Transaction;
 use crate::name::BuildId;
-use crate::resolve::{Choice, JobSpec, ResourceRef};
+use crate::pipeline::Job;
+use crate::resolve::{Choice, InputSpec, JobSpec, ResourceRef};
 use crate::status::Status;
 use crate::version::Version;
+
+/// How many checks are asked for in one transaction.
+const CHECKS_AT_ONCE: usize = 20;
 
 /// What a build that somebody asks for is to take.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -55,6 +59,8 @@ struct Asked<'a> {
     job: &'a str,
     inputs: &'a Inputs,
     by: &'a str,
+    /// The checks that were asked for: the number of each request.
+    checks: BTreeMap<ResourceRef, u64>,
 }
 
 impl Engine {
@@ -73,7 +79,9 @@ impl Engine {
         inputs: &Inputs,
         by: &str,
     ) -> Result<BuildRecord, EngineError> {
-        let asked = Asked { core: self.core(), team, pipeline, job, inputs, by };
+        let mut asked =
+            Asked { core: self.core(), team, pipeline, job, inputs, by, checks: BTreeMap::new() };
+        asked.checks = asked.ask_checks().await?;
         asked.core.change(&asked, |transaction, asked| Box::pin(asked.trigger(transaction))).await
     }
 
@@ -191,6 +199,59 @@ impl Engine {
 }
 
 impl Asked<'_> {
+    /// Asks for the checks that the build waits for. In transactions of their
+    /// own, since a job may have more gets than one takes; a check that is made
+    /// for a build that then is not does no harm.
+    async fn ask_checks(&self) -> Result<BTreeMap<ResourceRef, u64>, EngineError> {
+        let core = self.core;
+        let found = core.pipeline(self.team, self.pipeline).await?;
+        let pipeline = found.ok_or_else(|| {
+            EngineError::not_found("pipeline", format!("{}/{}", self.team, self.pipeline))
+        })?;
+        let config = core.configs.get(&core.logs, pipeline.id, pipeline.revision).await?;
+        let job = job_of(&config, self.job)?;
+        // What would refuse the build refuses its checks.
+        self.check_values(job)?;
+        let Some((_, job_config)) = config.job(self.job) else { return Ok(BTreeMap::new()) };
+        let by_itself = |input: &&InputSpec| {
+            input.passed.is_empty()
+                && !matches!(input.choice, Choice::Pinned(_))
+                && !self.inputs.versions.contains_key(&input.name)
+        };
+        let inputs = job_config.spec.inputs.iter().filter(by_itself);
+        let resources: BTreeSet<&ResourceRef> = inputs.map(|input| &input.resource).collect();
+        let resources: Vec<&ResourceRef> = resources.into_iter().collect();
+        let mut asked = BTreeMap::new();
+        for some in resources.chunks(CHECKS_AT_ONCE) {
+            let context = (core, &pipeline, some);
+            let requests = core.change(&context, |transaction, (core, pipeline, some)| {
+                Box::pin(async move {
+                    let (mut rings, mut requests) = (Rings::default(), Vec::new());
+                    for resource in *some {
+                        let request =
+                            core.ask_check(transaction, &mut rings, pipeline, resource).await?;
+                        requests.extend(request.map(|it| ((*resource).clone(), it)));
+                    }
+                    Ok(Changed::new(requests, rings))
+                })
+            });
+            asked.extend(requests.await?);
+        }
+        Ok(asked)
+    }
+
+    fn check_values(&self, job: &Job) -> Result<BTreeMap<String, String>, EngineError> {
+        if job.disable_manual_trigger {
+            let message = format!("job `{}` is not started by people", job.name);
+            return Err(EngineError::wrong_state(message));
+        }
+        if !job.enabled {
+            return Err(EngineError::wrong_state(format!("job `{}` is not enabled", job.name)));
+        }
+        crate::plan::check_inputs(job, &self.inputs.values)
+            .map_err(|problems| EngineError::Invalid { problems })
+    }
+
     async fn trigger(
         &self,
         transaction: &mut Transaction,
@@ -203,20 +264,11 @@ impl Asked<'_> {
         let Some((_, job_config)) = config.job(self.job) else {
             return Err(EngineError::not_found("job", self.job));
         };
-        if job.disable_manual_trigger {
-            let message = format!("job `{}` is not started by people", job.name);
-            return Err(EngineError::wrong_state(message));
-        }
-        if !job.enabled {
-            return Err(EngineError::wrong_state(format!("job `{}` is not enabled", job.name)));
-        }
-        let values = crate::plan::check_inputs(job, &self.inputs.values)
-            .map_err(|problems| EngineError::Invalid { problems })?;
+        let values = self.check_values(job)?;
         let mut new = NewBuild::new(Cause::Manual { by: self.by.to_owned() });
         new.values = values;
         new.chosen = core.choose(transaction, &pipeline, &job_config.spec, self.inputs).await?;
-        new.awaits_checks =
-            core.ask_checks(transaction, &mut rings, &pipeline, &job_config.spec, &new).await?;
+        new.awaits_checks.clone_from(&self.checks);
         let mut shared = core.shared(transaction, &pipeline, job).await?;
         let view = core.resolve(pipeline.id, &config, &job_config.spec).await?;
         // A build that needs nothing but what is here starts right now; for the
@@ -247,10 +299,15 @@ impl Core {
         let mut build = self.new_build(transaction, pipeline, shared.job, new).await?;
         let mut kinds = Vec::new();
         self.begin(transaction, &build, &mut kinds).await?;
+        if !build.awaits_checks.is_empty() {
+            let resources = build.awaits_checks.keys().cloned().collect();
+            let reason = super::builds::Waits::Checks { resources }.to_string();
+            kinds.push(crate::event::EventKind::BuildQueued { reason });
+        }
         build.next_event = self.tell(transaction, build.id, 0, kinds).await?;
         self.write_shared(transaction, &build, shared).await?;
         transaction.insert(&build).await?;
-        self.bells_of_team(transaction, rings, &build)?;
+        self.moved(transaction, rings, &build)?;
         Ok(build)
     }
 
@@ -275,32 +332,6 @@ impl Core {
             chosen.insert(name.clone(), found.version);
         }
         Ok(chosen)
-    }
-
-    /// Asks for the checks that a build by hand waits for.
-    async fn ask_checks(
-        &self,
-        transaction: &mut Transaction,
-        rings: &mut Rings,
-        pipeline: &PipelineRecord,
-        spec: &JobSpec,
-        new: &NewBuild,
-    ) -> Result<BTreeMap<ResourceRef, u64>, EngineError> {
-        let mut awaited = BTreeMap::new();
-        for input in &spec.inputs {
-            let by_itself = input.passed.is_empty()
-                && !matches!(input.choice, Choice::Pinned(_))
-                && !new.chosen.contains_key(&input.name);
-            if !by_itself || awaited.contains_key(&input.resource) {
-                continue;
-            }
-            if let Some(request) =
-                self.ask_check(transaction, rings, pipeline, &input.resource).await?
-            {
-                awaited.insert(input.resource.clone(), request);
-            }
-        }
-        Ok(awaited)
     }
 
     /// Asks for a check of a resource; the number of the request, or `None`
@@ -448,7 +479,7 @@ impl Core {
                 self.wake_job(transaction, &mut rings, (build.pipeline, downstream))?;
             }
         }
-        self.bells_of_team(transaction, &mut rings, &build)?;
+        self.moved(transaction, &mut rings, &build)?;
         Ok(Changed::new(build, rings))
     }
 

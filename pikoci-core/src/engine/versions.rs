@@ -1,28 +1,19 @@
 //! Histories of resources: versions come in, get their order, and wake jobs.
 
 use super::bells::{Bell, Rings};
-use super::config::Config;
-use super::core::{Changed, Core, due_jobs};
+use super::core::{Changed, Core};
 use super::error::EngineError;
 use super::records::{PipelineId, PipelineRecord, ResourceRecord, VersionRecord};
 use super::team::TeamEventKind;
-use crate::database::{FencingToken, Flags, MAX_PAGE_ITEMS, Query, Transaction};
+use crate::database::{FencingToken, MAX_PAGE_ITEMS, Query, Transaction};
 use crate::name::BuildId;
 use crate::resolve::ResourceRef;
 use crate::version::{Metadata, Version};
 
 /// How many versions are written in one transaction.
 const VERSIONS_AT_ONCE: usize = 20;
-/// Up to how many jobs are woken in the transaction that is their reason; for
-/// more of them it leaves a flag, by which they are woken next.
-const WOKEN_AT_ONCE: usize = 20;
 /// The largest version, in bytes of JSON.
 pub(crate) const MAX_VERSION_BYTES: usize = 8 * 1024;
-
-/// Resources all of whose jobs are to be woken: `(pipeline, resource)`.
-pub(crate) fn wake_users_of() -> Flags {
-    Flags::new("resources")
-}
 
 /// Versions that are new, or were found again behind new ones.
 pub(crate) struct Found<'a> {
@@ -136,73 +127,6 @@ impl Core {
         let versions = std::slice::from_ref(version);
         let made_by = Some(build);
         self.save_versions(&Found { pipeline, resource, versions, made_by, fence: None }).await?;
-        Ok(())
-    }
-
-    /// Wakes the jobs that get a resource.
-    pub(crate) fn wake_users(
-        &self,
-        transaction: &mut Transaction,
-        rings: &mut Rings,
-        (pipeline, resource): (PipelineId, &ResourceRef),
-        config: &Config,
-    ) -> Result<(), EngineError> {
-        let users = config.users(resource);
-        if users.len() > WOKEN_AT_ONCE {
-            wake_users_of().raise(transaction, (pipeline, &resource.0))?;
-            rings.add(Bell::Due);
-            return Ok(());
-        }
-        for job in users {
-            self.wake_job(transaction, rings, (pipeline, job))?;
-        }
-        Ok(())
-    }
-
-    /// Wakes the jobs of those resources that have too many to be woken at once.
-    pub(crate) async fn wake_many(&self) -> Result<bool, EngineError> {
-        let raised = wake_users_of().raised(&self.database, None, VERSIONS_AT_ONCE).await?;
-        for flag in &raised {
-            if let [crate::database::Part::Id(pipeline), crate::database::Part::Text(resource)] =
-                flag.name()
-            {
-                let (pipeline, resource) = (PipelineId(*pipeline), ResourceRef(resource.clone()));
-                let record = self.database.get::<PipelineRecord>(&pipeline).await?;
-                if let Some(record) = record.filter(|it| !it.deleted) {
-                    let config = self.configs.get(&self.logs, pipeline, record.revision).await?;
-                    self.wake_jobs(pipeline, config.users(&resource)).await?;
-                }
-            }
-            self.change(flag, |transaction, flag| {
-                Box::pin(async move {
-                    wake_users_of().lower(transaction, flag).await?;
-                    Ok(Changed::new((), Rings::default()))
-                })
-            })
-            .await?;
-        }
-        Ok(!raised.is_empty())
-    }
-
-    /// Wakes any number of jobs; may be done in part.
-    pub(crate) async fn wake_jobs(
-        &self,
-        pipeline: PipelineId,
-        jobs: &[String],
-    ) -> Result<(), EngineError> {
-        for some in jobs.chunks(WOKEN_AT_ONCE * 2) {
-            self.change(&(pipeline, some), |transaction, (pipeline, some)| {
-                Box::pin(async move {
-                    let mut rings = Rings::default();
-                    for job in *some {
-                        due_jobs().raise(transaction, (*pipeline, job))?;
-                    }
-                    rings.add(Bell::Due);
-                    Ok(Changed::new((), rings))
-                })
-            })
-            .await?;
-        }
         Ok(())
     }
 

@@ -299,8 +299,8 @@ impl Core {
             Some(_) => View::of_nothing(),
             None => self.resolve(pipeline.id, &config, &job_config.spec).await?,
         };
-        let served = Self::served(transaction, build).await?;
-        let chosen = Self::chosen(transaction, build, &view).await?;
+        let served = self.served(build).await?;
+        let chosen = self.chosen(build, &view).await?;
         let standing = Standing {
             job,
             pipeline_paused: pipeline.paused,

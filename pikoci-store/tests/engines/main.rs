@@ -196,8 +196,7 @@ async fn two_engines_on_etcd_lose_nothing() {
     if !etcd::available("two engines on etcd") {
         return;
     }
-    let mut member = etcd::Member::single("http", &[]);
-    member.start();
+    let member = etcd::Member::single("http", &[]);
     let url = member.fresh_url();
     etcd::open(&url).await;
     two_engines_lose_nothing(&url, None).await;

@@ -13,6 +13,7 @@ use crate::engine::records::{
     AdoptedInput, BuildRecord, BuildState, GroupRecord, JobRecord, MadeVersion, SucceededRecord,
 };
 use crate::engine::team::TeamEventKind;
+use crate::engine::wake::Many;
 use crate::event::EventKind;
 use crate::resolve::ResourceRef;
 use crate::status::Status;
@@ -82,7 +83,8 @@ impl Core {
             self.vouch(transaction, build).await?;
         }
         self.release(transaction, rings, build, was_automatic).await?;
-        self.bells_of_team(transaction, rings, build)
+        rings.ended.push(build.clone());
+        self.moved(transaction, rings, build)
     }
 
     async fn seal_large(
@@ -155,10 +157,9 @@ impl Core {
                 transaction.put(&group).await?;
             }
         }
-        for job in wake {
-            self.wake_job(transaction, rings, (build.pipeline, &job))?;
-        }
-        Ok(())
+        let wake: Vec<String> = wake.into_iter().collect();
+        let many = Many::Downstream(build.job.clone());
+        self.wake_some(transaction, rings, build.pipeline, (&wake, many))
     }
 
     /// The jobs downstream of a build's job, in its own revision and in the newest.
@@ -201,14 +202,15 @@ impl Core {
         }
     }
 
-    /// Tells the team where a build stands.
-    pub(crate) fn bells_of_team(
+    /// Tells those who follow a build, and its team, where it stands.
+    pub(crate) fn moved(
         &self,
         transaction: &mut Transaction,
         rings: &mut Rings,
         build: &BuildRecord,
     ) -> Result<(), EngineError> {
         rings.add(Bell::Outbox);
+        rings.builds.push(build.id);
         let kind = TeamEventKind::Build {
             id: build.id,
             name: build.name(),

@@ -127,7 +127,7 @@ impl Core {
         } else {
             transaction.put(build).await?;
         }
-        self.bells_of_team(transaction, rings, build)?;
+        self.moved(transaction, rings, build)?;
         Ok(true)
     }
 

@@ -101,44 +101,39 @@ impl Core {
         candidate: &Candidate,
     ) -> Result<Option<BuildRecord>, EngineError> {
         let context = (self, token, claimer, candidate);
-        let claimed = self
-            .change(&context, |transaction, (core, token, claimer, candidate)| {
-                Box::pin(async move {
-                    let mut rings = Rings::default();
-                    transaction.fence(token).await?;
-                    let place = candidate.place.clone();
-                    if ready().take(transaction, place).await?.is_none() {
-                        return Ok(Changed::new(None, rings));
-                    }
-                    let Some(mut build) = transaction.get::<BuildRecord>(&candidate.build).await?
-                    else {
-                        return Ok(Changed::new(None, rings));
-                    };
-                    let worker = claimer.registration.name.clone();
-                    let running = BuildState::Running { session: claimer.session, worker };
-                    let BuildState::Running { worker, .. } = &running else {
-                        return Ok(Changed::new(None, rings));
-                    };
-                    let worker = worker.clone();
-                    if build.advance(running).is_err() {
-                        // What is not queued has no place in the queue.
-                        return Ok(Changed::new(None, rings));
-                    }
-                    build.epoch += 1;
-                    build.started = Some(core.clock().now());
-                    let started = EventKind::BuildStarted { worker, epoch: build.epoch };
-                    build.next_event =
-                        core.tell(transaction, build.id, build.next_event, vec![started]).await?;
-                    transaction.put(&build).await?;
-                    core.bells_of_team(transaction, &mut rings, &build)?;
-                    Ok(Changed::new(Some(build), rings))
-                })
+        self.change(&context, |transaction, (core, token, claimer, candidate)| {
+            Box::pin(async move {
+                let mut rings = Rings::default();
+                transaction.fence(token).await?;
+                let place = candidate.place.clone();
+                if ready().take(transaction, place).await?.is_none() {
+                    return Ok(Changed::new(None, rings));
+                }
+                let Some(mut build) = transaction.get::<BuildRecord>(&candidate.build).await?
+                else {
+                    return Ok(Changed::new(None, rings));
+                };
+                let worker = claimer.registration.name.clone();
+                let running = BuildState::Running { session: claimer.session, worker };
+                let BuildState::Running { worker, .. } = &running else {
+                    return Ok(Changed::new(None, rings));
+                };
+                let worker = worker.clone();
+                if build.advance(running).is_err() {
+                    // What is not queued has no place in the queue.
+                    return Ok(Changed::new(None, rings));
+                }
+                build.epoch += 1;
+                build.started = Some(core.clock().now());
+                let started = EventKind::BuildStarted { worker, epoch: build.epoch };
+                build.next_event =
+                    core.tell(transaction, build.id, build.next_event, vec![started]).await?;
+                transaction.put(&build).await?;
+                core.moved(transaction, &mut rings, &build)?;
+                Ok(Changed::new(Some(build), rings))
             })
-            .await?;
-        if claimed.is_some() {
-            self.bells.ring_build(candidate.build);
-        }
-        Ok(claimed)
+        })
+        .await
     }
 
     /// What a worker needs to know of a build that it was given. A build whose
@@ -236,7 +231,7 @@ impl Core {
             ready().put(transaction, place, build.id)?;
         }
         rings.add(Bell::Ready);
-        self.bells_of_team(transaction, rings, build)
+        self.moved(transaction, rings, build)
     }
 
     /// Lets the engine go on writing events where a worker left off.

@@ -14,7 +14,6 @@ use crate::engine::error::EngineError;
 use crate::engine::records::{BuildRecord, BuildState, MadeVersion};
 use crate::plan::BuildResult;
 use crate::resolve::ResourceRef;
-use crate::status::Status;
 
 /// The bytes of the events that are written with the end of a build at most;
 /// leaves room for all that goes with it.
@@ -155,7 +154,6 @@ impl Part<'_> {
         if let Some(ending) = &self.ending {
             build.kept_by = self.kept_by;
             core.finish_in(transaction, &mut rings, &mut build, ending.clone()).await?;
-            core.observe_end(&build, ending.status);
         }
         Ok(Changed::new(Taken::Next(next), rings))
     }
@@ -211,14 +209,5 @@ impl Core {
             made.push(MadeVersion { resource, digest, version: version.clone() });
         }
         Ok(made)
-    }
-
-    pub(super) fn observe_end(&self, build: &BuildRecord, status: Status) {
-        let between = |from: Option<jiff::Timestamp>, to: Option<jiff::Timestamp>| {
-            to?.duration_since(from?).try_into().ok()
-        };
-        let queued = between(build.queued, build.started);
-        let ran = between(build.started, build.finished);
-        self.observer.build_finished(&build.name(), status, queued, ran);
     }
 }

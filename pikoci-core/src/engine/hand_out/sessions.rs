@@ -367,13 +367,10 @@ impl Core {
                     };
                     let ending = Ending::of_waiting(status, reason);
                     core.finish_in(transaction, &mut rings, &mut build, ending).await?;
-                    core.observe_end(&build, status);
                 }
                 Ok(Changed::new((), rings))
             })
         })
-        .await?;
-        self.bells.ring_build(build);
-        Ok(())
+        .await
     }
 }
