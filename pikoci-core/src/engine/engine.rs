@@ -22,6 +22,7 @@ use crate::dispatch::Dispatcher;
 use crate::language::SourceLoader;
 use crate::pubsub::PubSub;
 use crate::store::{MemoryStore, Store};
+use crate::traits::{ResourceType, Runner};
 use crate::types::Types;
 
 /// A CI engine: pipelines in, builds out. Clones are handles on the same engine.
@@ -130,6 +131,20 @@ impl EngineBuilder {
         self.types.service_types.extend(types.service_types);
         self.types.secret_types.extend(types.secret_types);
         self.types.notification_types.extend(types.notification_types);
+        self
+    }
+
+    /// Registers a resource type, over one of the same name.
+    #[must_use]
+    pub fn resource_type(mut self, name: impl Into<String>, it: impl ResourceType) -> Self {
+        self.types = self.types.resource_type(name, it);
+        self
+    }
+
+    /// Registers a runner, over one of the same name.
+    #[must_use]
+    pub fn runner(mut self, name: impl Into<String>, it: impl Runner) -> Self {
+        self.types = self.types.runner(name, it);
         self
     }
 

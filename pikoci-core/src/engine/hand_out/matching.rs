@@ -12,8 +12,10 @@ use crate::engine::bells::Bell;
 use crate::engine::builds::{Class, fits, ready};
 use crate::name::BuildId;
 
-/// The most builds that are looked at for one round.
+/// The most builds of a kind that are looked at for one round.
 const MOST: usize = 200;
+/// The most kinds that are looked at: classes of workers, times teams, times pipelines.
+const KINDS: usize = 2000;
 
 /// A build that waits for a worker.
 #[derive(Debug, Clone)]
@@ -100,7 +102,7 @@ impl LocalDispatcher {
             // Behind every id of a build: that of the next pipeline is greater.
             next = Some(first.behind());
             rows.push(row);
-            if ends || rows.len() >= MOST {
+            if ends || rows.len() >= KINDS {
                 break;
             }
         }
