@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark's whole output is what it prints")]
 
 mod database;
+mod engine;
 mod language;
 mod masking;
 mod measure;
@@ -18,7 +19,7 @@ use std::env;
 
 type Bench = fn() -> std::io::Result<()>;
 
-const BENCHES: [(&str, Bench); 13] = [
+const BENCHES: [(&str, Bench); 17] = [
     ("language", language::read_ten_thousand_lines),
     ("masker", masking::masker_against_copy),
     ("resolve", resolution::thousand_jobs),
@@ -32,6 +33,10 @@ const BENCHES: [(&str, Bench); 13] = [
     ("typed", database::typed_against_bare),
     ("log", database::log_of_hundred_megabytes),
     ("overwrites", store::million_overwrites),
+    ("first-process", engine::first_process),
+    ("builds", engine::no_op_builds),
+    ("engine-memory", engine::memory),
+    ("checks", engine::many_resources),
 ];
 
 fn main() -> std::io::Result<()> {

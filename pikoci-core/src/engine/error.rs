@@ -5,6 +5,8 @@ use thiserror::Error;
 use crate::database::DatabaseError;
 use crate::database::log::LogError;
 use crate::language::diagnostic::Diagnostic;
+use crate::language::render::one_line;
+use crate::language::source::SourceMap;
 
 /// The engine could not do what it was asked; nothing was changed, unless the
 /// store says that the outcome is unknown.
@@ -49,11 +51,13 @@ pub enum EngineError {
         /// What is wrong, each a sentence.
         problems: Vec<String>,
     },
-    /// The pipeline has mistakes.
-    #[error("the pipeline has {} mistakes", diagnostics.len())]
+    /// The pipeline has mistakes; `Display` has a line for each.
+    #[error("{}", mistakes(diagnostics, sources))]
     Pipeline {
         /// The mistakes, with their places.
         diagnostics: Vec<Diagnostic>,
+        /// The texts, for [`render`](crate::language::render::render).
+        sources: Box<SourceMap>,
     },
     /// The database said no.
     #[error(transparent)]
@@ -64,6 +68,11 @@ pub enum EngineError {
     /// The engine was closed.
     #[error("the engine was closed")]
     Closed,
+}
+
+fn mistakes(diagnostics: &[Diagnostic], sources: &SourceMap) -> String {
+    let lines: Vec<String> = diagnostics.iter().map(|it| one_line(it, sources)).collect();
+    lines.join("\n")
 }
 
 impl EngineError {

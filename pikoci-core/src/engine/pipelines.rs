@@ -73,8 +73,8 @@ impl From<&str> for PipelineText {
 pub struct PipelineSet {
     /// The pipeline as it is then.
     pub pipeline: PipelineRecord,
-    /// What that changed; nothing where it was so already, and then there is
-    /// no new revision.
+    /// What that changed of what it does; nothing where only its words are
+    /// others. Where its texts are the same too, there is no new revision.
     pub plan: PipelinePlan,
     /// What is not wrong and looks it.
     pub warnings: Vec<Diagnostic>,
@@ -212,7 +212,10 @@ impl Engine {
                 body: RevisionBody { files, vars, pipeline },
                 warnings: outcome.diagnostics,
             }),
-            None => Err(EngineError::Pipeline { diagnostics: outcome.diagnostics }),
+            None => Err(EngineError::Pipeline {
+                diagnostics: outcome.diagnostics,
+                sources: Box::new(outcome.sources),
+            }),
         }
     }
 

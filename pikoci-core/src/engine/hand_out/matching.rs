@@ -45,8 +45,9 @@ impl LocalDispatcher {
                 () = self.wake.notified() => {}
             }
         }
-        // What was committed is answered, or put back.
+        // What was committed is answered, or put back; the others wait in vain.
         while claims.join_next().await.is_some() {}
+        self.state().claimers.clear();
     }
 
     async fn hand_out(self: &Arc<Self>, claims: &mut JoinSet<()>) -> Result<(), DatabaseError> {

@@ -183,12 +183,17 @@ impl Dispatcher for LocalDispatcher {
         let registration = self.registration_of(session).await?;
         let (answer, claim) = oneshot::channel();
         let claimer = Claimer { session, registration, want, answer };
-        self.state().claimers.push_back(claimer);
-        self.wake.notify_one();
-        match claim.await {
-            Ok(claim) => claim,
-            Err(_) => Err(DispatchError::unavailable("the engine was closed")),
+        let closed = || DispatchError::unavailable("the engine was closed");
+        {
+            let mut state = self.state();
+            // Under the lock: whoever empties the line does so after the token fired.
+            if self.stop.is_cancelled() {
+                return Err(closed());
+            }
+            state.claimers.push_back(claimer);
         }
+        self.wake.notify_one();
+        claim.await.unwrap_or_else(|_| Err(closed()))
     }
 
     async fn report(&self, session: SessionId, report: Report) -> Result<Ack, DispatchError> {
