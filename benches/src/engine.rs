@@ -16,6 +16,7 @@ use pikoci_core::testkit::worker::{Behaviour, TestWorker, registration};
 use pikoci_core::{Exit, Params, Runner, StepRun, TypeError};
 use pikoci_exec::worker::{Worker, WorkerOptions};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::measure::{median, resident_bytes};
@@ -62,7 +63,8 @@ async fn engine(dir: &TempDir, types: pikoci_core::Types, text: &str) -> Result<
     Ok(engine)
 }
 
-fn worker(engine: &Engine, dir: &TempDir, slots: u32) -> Worker {
+/// A worker at work until `stop` fires.
+fn work(engine: &Engine, dir: &TempDir, slots: u32, stop: &CancellationToken) -> JoinHandle<()> {
     let options = WorkerOptions {
         build_slots: slots,
         workspaces: Some(dir.path().join("builds")),
@@ -70,7 +72,13 @@ fn worker(engine: &Engine, dir: &TempDir, slots: u32) -> Worker {
         cache: None,
         ..WorkerOptions::default()
     };
-    Worker::new(engine.dispatcher(), engine.types().clone(), options)
+    let worker = Worker::new(engine.dispatcher(), engine.types().clone(), options);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = worker.run(&stop).await {
+            println!("  the worker does not work: {error}");
+        }
+    })
 }
 
 /// Starts `true` and waits for it.
@@ -95,7 +103,7 @@ pub(crate) fn first_process() -> Result<()> {
         let text = r#"job "no-op" { task "t" { run "probe" {} } }"#;
         let engine = engine(&dir, types, text).await?;
         let stop = CancellationToken::new();
-        let work = tokio::spawn(worker(&engine, &dir, 2).run(stop.clone()));
+        let work = work(&engine, &dir, 2, &stop);
         let mut figures = Vec::new();
         for run in 0..STARTS {
             let started = Instant::now();
@@ -148,7 +156,7 @@ pub(crate) fn no_op_builds() -> Result<()> {
         let queued = BUILDS as f64 / started.elapsed().as_secs_f64();
         let stop = CancellationToken::new();
         let started = Instant::now();
-        let work = tokio::spawn(worker(&engine, &dir, 2).run(stop.clone()));
+        let work = work(&engine, &dir, 2, &stop);
         if let Some(last) = last {
             engine.wait(last).await.map_err(Error::other)?;
         }

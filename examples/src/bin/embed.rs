@@ -1,14 +1,11 @@
-//! A CI engine in a program of one's own, with a resource type and a runner
-//! that live in it: `cargo run -p pikoci-examples --bin embed`
+//! A CI engine in a program of one's own, with a resource type and a runner of its own.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
-use pikoci_core::catalog::ParamSpec;
 use pikoci_core::engine::{Engine, Inputs};
-use pikoci_core::event::OutputStream;
-use pikoci_core::version::Metadata;
 use pikoci_core::{Exit, Params, ResourceType, Runner, StepRun, TypeError, Version};
+use pikoci_core::{catalog::ParamSpec, event::OutputStream, version::Metadata};
 use pikoci_exec::worker::{Worker, WorkerOptions};
 
 const PIPELINE: &str = r#"
@@ -50,8 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let types = pikoci_exec::defaults().resource_type("tickets", Tickets).runner("say", Say);
     let engine = Engine::builder().register(types).catalog(pikoci_exec::catalog()).build().await?;
     let worker = Worker::new(engine.dispatcher(), engine.types().clone(), WorkerOptions::default());
-    let work = tokio::spawn(worker.run(Default::default()));
-
+    tokio::spawn(async move { worker.run(&Default::default()).await });
     engine.create_team("main").await?;
     engine.set_pipeline("main", "app", &PIPELINE.into(), "me").await?;
     let build = engine.trigger(("main", "app", "triage"), &Inputs::latest(), "me").await?;
@@ -59,6 +55,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     while let Some(event) = events.next().await {
         println!("{}", serde_json::to_string(&event?)?);
     }
-    work.abort();
-    Ok(engine.close().await?)
+    Ok(())
 }

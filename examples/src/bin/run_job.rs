@@ -2,7 +2,7 @@
 //! this program, and the events of the build as they happen.
 //!
 //! ```text
-//! cargo run -p pikoci-examples --bin embed
+//! cargo run -p pikoci-examples --bin run_job
 //! ```
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
