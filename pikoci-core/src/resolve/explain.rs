@@ -9,7 +9,7 @@ use super::reason::{Passed, Reason, Unusable};
 use super::resolution::Need;
 use super::successes::Build;
 use super::supply::{Supply, supply};
-use super::walk::{Among, walk};
+use super::walk::{Among, Order, may_lack_preferred, walk};
 use super::world::{Lookup, World};
 use crate::version::{Version, VersionDigest};
 
@@ -50,6 +50,10 @@ impl Explain<'_> {
         job: &Upstream<'_>,
         versions: &Versions,
     ) -> Result<Option<(Position, Versions)>, Needs> {
+        let older = || BTreeSet::from([Need::Builds { job: job.name.to_owned() }]);
+        if may_lack_preferred(job) {
+            return Err(older());
+        }
         let settled = job.inputs.iter().filter_map(|(at, resource)| {
             let version = versions.get(*at)?.as_ref()?;
             Some(job.successes.having(*resource, version))
@@ -60,7 +64,7 @@ impl Explain<'_> {
                 return Ok(Some((candidate.position, with)));
             }
         }
-        Ok(None)
+        if job.successes.is_complete() { Ok(None) } else { Err(older()) }
     }
 
     /// The versions with those of a build, or the first input it has none for
@@ -159,26 +163,35 @@ impl Explain<'_> {
     /// Why the newest succeeded build of a job cannot be taken, when none can.
     fn none_usable(&self, job: &Upstream<'_>) -> Result<Reason, Needs> {
         let none: Versions = vec![None; self.group.inputs.len()];
-        if let Some((position, build)) = job.successes.builds().last_key_value()
-            && let Err(at) = self.versions(job, build, &none)?
-            && let Some(input) = self.group.inputs.get(at)
-        {
-            match input.history {
-                None => return Ok(Reason::never_checked(input.spec)),
-                Some(it) if it.is_empty() && it.floor() == 0 => {
-                    return Ok(Reason::no_version(input.spec));
+        if let Some((position, build)) = job.successes.builds().last_key_value() {
+            let wrong = self.versions(job, build, &none)?.err();
+            let at = wrong.or(job.inputs.first().map(|(at, _)| *at)).unwrap_or_default();
+            if let Some(input) = self.group.inputs.get(at) {
+                match (wrong.and(Some(input.history)), job.order) {
+                    (Some(None), _) => return Ok(Reason::never_checked(input.spec)),
+                    (Some(Some(it)), _) if it.is_empty() && it.floor() == 0 => {
+                        return Ok(Reason::no_version(input.spec));
+                    }
+                    (Some(Some(it)), _) if it.is_empty() => {
+                        let resource = input.spec.resource.clone();
+                        return Err(BTreeSet::from([Need::Versions { resource }]));
+                    }
+                    _ => {}
                 }
-                Some(_) => {}
+                let number = job.inputs.iter().find(|(it, _)| *it == at);
+                let versions = build.versions(number.and_then(|(_, resource)| *resource));
+                let why = match job.order {
+                    Order::Forward(build) if wrong.is_none() => Unusable::Repeats { build },
+                    _ => self.unusable(at, versions)?,
+                };
+                return Ok(Reason::NoneUsable {
+                    input: input.spec.name.clone(),
+                    resource: input.spec.resource.clone(),
+                    job: job.name.to_owned(),
+                    build: *position,
+                    why,
+                });
             }
-            let number = job.inputs.iter().find(|(it, _)| *it == at);
-            let versions = build.versions(number.and_then(|(_, resource)| *resource));
-            return Ok(Reason::NoneUsable {
-                input: input.spec.name.clone(),
-                resource: input.spec.resource.clone(),
-                job: job.name.to_owned(),
-                build: *position,
-                why: self.unusable(at, versions)?,
-            });
         }
         let waiting = job.inputs.iter().filter_map(|(at, _)| self.group.inputs.get(*at));
         Ok(Reason::NotSucceeded {

@@ -156,6 +156,11 @@ pub enum Unusable {
         /// The fields it is pinned to.
         pin: Version,
     },
+    /// It repeats the build that was taken last.
+    Repeats {
+        /// That one.
+        build: Position,
+    },
 }
 
 impl Reason {
@@ -239,6 +244,9 @@ impl fmt::Display for Reason {
                     }
                     Unusable::NotPinned { version, pin } => {
                         write!(f, "has version {version}, but `{input}` is pinned to {pin}")
+                    }
+                    Unusable::Repeats { build } => {
+                        write!(f, "repeats {build}, which was taken last")
                     }
                 }
             }
