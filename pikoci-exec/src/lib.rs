@@ -63,12 +63,14 @@ pub mod declared;
 mod files;
 pub mod journal;
 pub mod local;
+mod machine;
 pub mod process;
 pub mod runner;
 #[cfg(feature = "http")]
 pub mod sources;
 #[cfg(test)]
 mod test_support;
+mod trace;
 pub mod workspace;
 
 pub use builtin::{catalog, defaults, defaults_with};

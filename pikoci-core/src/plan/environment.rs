@@ -20,24 +20,32 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The variables that every step of the build sees.
-    pub(super) fn of_build(build: &BuildSpec, host: &Host) -> Self {
+    /// The variables that everything run for the pipeline sees.
+    pub(super) fn of_pipeline(build: &BuildSpec, host: &Host) -> Self {
         let name = &build.context.name;
         let mut vars = host.env.clone();
         let mut set = |key: &str, value: String| vars.insert(key.to_owned(), value);
         set("CI", "true".into());
         set("PIKOCI", "true".into());
+        set("BUILD_PIPELINE_NAME", name.pipeline.clone());
+        set("BUILD_TEAM_NAME", name.team.clone());
+        set("WORKDIR", host.workspace.root().to_string_lossy().into_owned());
+        Self { vars, added: Vec::new() }
+    }
+
+    /// The variables that every step of the build sees.
+    pub(super) fn of_build(build: &BuildSpec, host: &Host) -> Self {
+        let name = &build.context.name;
+        let mut scope = Self::of_pipeline(build, host);
+        let mut set = |key: &str, value: String| scope.vars.insert(key.to_owned(), value);
         set("BUILD_ID", build.context.id.to_string());
         set("BUILD_NUMBER", name.number.clone());
         set("BUILD_JOB_NAME", name.job.clone());
-        set("BUILD_PIPELINE_NAME", name.pipeline.clone());
-        set("BUILD_TEAM_NAME", name.team.clone());
         set("BUILD_ATTEMPT", build.attempt.to_string());
         if let Some(url) = &build.context.url {
             set("BUILD_URL", url.clone());
         }
-        set("WORKDIR", host.workspace.root().to_string_lossy().into_owned());
-        Self { vars, added: Vec::new() }
+        scope
     }
 
     pub(super) fn set(&mut self, name: String, value: String) {
@@ -69,6 +77,16 @@ impl Scope {
         for (name, value) in fork.added {
             self.set(name, value);
         }
+    }
+
+    /// How much was added so far.
+    pub(super) fn extent(&self) -> usize {
+        self.added.len()
+    }
+
+    /// What was added when so much was.
+    pub(super) fn added_within(&self, extent: usize) -> Environment {
+        Environment(self.added.iter().take(extent).cloned().collect())
     }
 
     pub(super) fn environment(&self) -> Environment {

@@ -19,8 +19,8 @@ pub(super) const HOOK_LIMIT: Duration = Duration::from_secs(5 * 60);
 impl Run<'_> {
     /// Runs the hooks for `outcome`, then those of `ensure`, each with
     /// `BUILD_STATUS` as `shown`. They run after a cancellation too: `stop`
-    /// does not end them, but once it fired they have [`HOOK_LIMIT`]. What
-    /// they export stays with them. Answers the outcome, which a hook changes
+    /// does not end them, but once it fired they have [`HOOK_LIMIT`]. Those of
+    /// a build that was given up do not run. What they export stays with them. Answers the outcome, which a hook changes
     /// only if it failed and says `fail_build`.
     pub(super) fn hooks<'s>(
         &'s self,
@@ -30,7 +30,7 @@ impl Run<'_> {
         scope: &'s Scope,
         stop: &'s Stop,
     ) -> BoxFuture<'s, Outcome> {
-        if hooks.is_empty() {
+        if hooks.is_empty() || self.given_up.is_cancelled() {
             return ready(outcome).boxed();
         }
         // Boxed: hooks hold steps, which have hooks.
@@ -94,6 +94,6 @@ impl Run<'_> {
             let ended = own.until(limit, || Self::overdue(HOOK_LIMIT), body).await;
             if ended.timed_out { Outcome::failed(Self::overdue(HOOK_LIMIT)) } else { ended.output }
         };
-        self.attempt(&attempt, &Stop::fresh(), work).await.0
+        self.attempt(&attempt, &self.given_up, work).await.0
     }
 }

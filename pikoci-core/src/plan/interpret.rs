@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join};
-use tokio_util::sync::CancellationToken;
 
 use super::environment::{Scope, set_inputs};
 use super::outcome::{Outcome, shown, step_type};
@@ -14,7 +13,7 @@ use super::recorder::Recorder;
 use super::resolve::Secrets;
 use super::service::Started;
 use super::stop::Stop;
-use super::{BuildResult, BuildSpec, Host};
+use super::{BuildResult, BuildSpec, Cancellation, FailedAt, Host};
 use crate::condition::Condition;
 use crate::context::BuildContext;
 use crate::duration::exact;
@@ -39,6 +38,10 @@ pub(super) struct Run<'a> {
     fetched: Mutex<BTreeMap<String, Version>>,
     /// The version of each get, once all are known.
     inputs: OnceLock<BTreeMap<String, Version>>,
+    /// Fires when the build is given up: then hooks and notifications end too.
+    pub(super) given_up: Stop,
+    /// The first step of the job's own plan that did not succeed.
+    pub(super) failed_at: OnceLock<FailedAt>,
 }
 
 /// Whether a sequence ends at the first step that does not succeed.
@@ -48,23 +51,14 @@ pub(super) enum AfterFailure {
     GoOn,
 }
 
-pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToken) -> BuildResult {
+pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &Cancellation) -> BuildResult {
     let started = host.clock.monotonic();
-    let recorder = Recorder::new(Arc::clone(&host.events), Arc::clone(&host.clock));
-    let run = Run {
-        spec,
-        host,
-        secrets: Secrets::new(&spec.pipeline, &host.types, &recorder.masker),
-        recorder,
-        context: Arc::new(spec.context.clone()),
-        services: Mutex::default(),
-        outputs: Mutex::default(),
-        fetched: Mutex::default(),
-        inputs: OnceLock::new(),
-    };
-    let stop = Stop::root(cancel.clone(), "the build was cancelled");
+    let run = Run::new(spec, host, cancel);
+    let stop = cancel.stop();
     let name = spec.context.name.clone();
-    run.emit(EventKind::BuildCreated { id: spec.context.id, name: name.clone() }).await;
+    if spec.begun.is_none() {
+        run.emit(EventKind::BuildCreated { id: spec.context.id, name: name.clone() }).await;
+    }
 
     let ended = Stop::fresh();
     let announce = async {
@@ -77,7 +71,7 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
         }
     };
     let work = async {
-        let outcome = Box::pin(run.build(&stop)).await;
+        let outcome = Box::pin(run.build(stop)).await;
         ended.cancel("the build ended");
         outcome
     };
@@ -94,7 +88,32 @@ pub(super) async fn run(spec: &BuildSpec, host: &Host, cancel: &CancellationToke
     .await;
     let outputs = run.outputs.into_inner().unwrap_or_else(PoisonError::into_inner);
     let inputs = run.fetched.into_inner().unwrap_or_else(PoisonError::into_inner);
-    BuildResult { name, status, reason, inputs, outputs }
+    let failed_at = run.failed_at.into_inner();
+    BuildResult { name, status, reason, inputs, outputs, failed_at }
+}
+
+impl<'a> Run<'a> {
+    /// Before its first event.
+    pub(super) fn new(spec: &'a BuildSpec, host: &'a Host, cancel: &Cancellation) -> Self {
+        let resume = spec.resume.as_ref();
+        // What the earlier build had to mask may stand in its variables.
+        let masker = resume.map(|it| it.at.masker.clone()).unwrap_or_default();
+        let next = spec.begun.map_or(0, |begun| begun.next_event);
+        let (sink, clock) = (Arc::clone(&host.events), Arc::clone(&host.clock));
+        Self {
+            spec,
+            host,
+            secrets: Secrets::new(&spec.pipeline, &host.types, &masker),
+            recorder: Recorder::new(sink, clock, masker, next),
+            context: Arc::new(spec.context.clone()),
+            services: Mutex::default(),
+            outputs: Mutex::new(resume.map(|it| it.outputs.clone()).unwrap_or_default()),
+            fetched: Mutex::new(resume.map(|it| it.inputs.clone()).unwrap_or_default()),
+            inputs: OnceLock::new(),
+            given_up: cancel.given_up().clone(),
+            failed_at: OnceLock::new(),
+        }
+    }
 }
 
 impl Run<'_> {
@@ -125,17 +144,20 @@ impl Run<'_> {
         let name = &self.spec.context.name.job;
         let job = self.spec.pipeline.job(name);
         let mut scope = Scope::of_build(self.spec, self.host);
+        let begun = self.spec.begun.is_some();
         let resolved = match job {
-            Some(job) => self.resolve_inputs(job, &scope, stop).await,
-            None => Ok(self.spec.inputs.clone()),
+            Some(job) if !begun => self.resolve_inputs(job, &scope, stop).await,
+            _ => Ok(self.spec.inputs.clone()),
         };
         let inputs = resolved.as_ref().unwrap_or(&self.spec.inputs).clone();
-        let shown =
-            inputs.iter().map(|(get, it)| (get.clone(), self.recorder.mask_version(it))).collect();
-        self.emit(EventKind::InputsResolved { inputs: shown }).await;
+        if !begun {
+            let shown =
+                inputs.iter().map(|(get, it)| (get.clone(), self.recorder.mask_version(it)));
+            self.emit(EventKind::InputsResolved { inputs: shown.collect() }).await;
+            let worker = self.host.worker.clone();
+            self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
+        }
         let _ = self.inputs.set(inputs);
-        let worker = self.host.worker.clone();
-        self.emit(EventKind::BuildStarted { worker, epoch: 0 }).await;
         let Some(job) = job else {
             return Outcome::errored(format!(
                 "pipeline `{}` has no job `{name}`",
@@ -180,7 +202,16 @@ impl Run<'_> {
             Some(timeout) => format!("job timed out after {}", exact(timeout)),
             None => String::new(),
         };
-        let steps = Box::pin(self.sequence(&job.steps, AfterFailure::Skip, scope, &own));
+        let steps = Box::pin(async {
+            let rest = match &self.spec.resume {
+                None => Ok(job.steps.as_slice()),
+                Some(resume) => Box::pin(self.catch_up(resume, &job.steps, scope, &own)).await,
+            };
+            match rest {
+                Ok(rest) => self.sequence(rest, AfterFailure::Skip, scope, &own).await,
+                Err(outcome) => outcome,
+            }
+        });
         let limited = own.limited(job.timeout, reason, steps).await;
         if limited.timed_out {
             Outcome::failed(reason())
@@ -202,13 +233,14 @@ impl Run<'_> {
         let mut whole = Outcome::succeeded();
         let mut rest = steps;
         while let Some((first, others)) = rest.split_first() {
+            let extent = scope.extent();
             if stop.is_cancelled() {
+                self.failed(first, scope, extent);
                 let reason = stop.reason();
                 self.skip_all(rest, &reason).await;
                 return Outcome::cancelled(reason);
             }
-            let services =
-                rest.iter().take_while(|it| matches!(it.kind, StepKind::Service(_))).count();
+            let services = rest.iter().take_while(|it| is_service(it)).count();
             let outcome = if services > 0 {
                 let (services, others) = rest.split_at(services);
                 rest = others;
@@ -220,6 +252,7 @@ impl Run<'_> {
             if outcome.is_ok() {
                 continue;
             }
+            self.failed(first, scope, extent);
             let go_on = after_failure == AfterFailure::GoOn && outcome.status != Status::Cancelled;
             if whole.is_ok() {
                 whole = outcome;
@@ -231,6 +264,18 @@ impl Run<'_> {
             }
         }
         whole
+    }
+
+    /// Remembers the first step of the job's own plan that did not succeed, with
+    /// what was exported before it began.
+    fn failed(&self, step: &Step, scope: &Scope, extent: usize) {
+        if step.id.depth() == 0 {
+            self.failed_at.get_or_init(|| FailedAt {
+                step: step.id.clone(),
+                variables: scope.added_within(extent),
+                masker: self.recorder.masker.clone(),
+            });
+        }
     }
 
     /// One step with its attempts and hooks. What it answers is what counts
@@ -428,6 +473,10 @@ pub(super) struct Attempt<'a> {
     pub(super) number: u32,
     /// How many there may be.
     pub(super) of: u32,
+}
+
+pub(super) fn is_service(step: &Step) -> bool {
+    matches!(step.kind, StepKind::Service(_))
 }
 
 fn holds(condition: &Condition, scope: &Scope) -> Result<bool, String> {

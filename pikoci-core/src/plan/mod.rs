@@ -27,6 +27,7 @@ mod outcome;
 mod parallel;
 mod recorder;
 mod resolve;
+mod resume;
 mod service;
 mod stop;
 #[cfg(test)]
@@ -39,12 +40,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::context::BuildContext;
+use crate::context::{BuildContext, Environment};
 use crate::event::Event;
-use crate::name::BuildName;
+use crate::mask::Masker;
+use crate::name::{BuildName, StepId};
 use crate::pipeline::Pipeline;
 use crate::status::Status;
 use crate::traits::{Journal, Workspace};
@@ -81,6 +82,67 @@ pub struct BuildSpec {
     /// How the job's build before this one ended, where there was one; decides
     /// about notifications for `broken` and `fixed`.
     pub previous: Option<Status>,
+    /// Where the beginning of the log is written already.
+    pub begun: Option<Begun>,
+    /// Where to go on instead of beginning with the first step.
+    pub resume: Option<ResumeAt>,
+}
+
+/// The log of a build has a beginning: [`BuildCreated`](crate::EventKind::BuildCreated),
+/// [`InputsResolved`](crate::EventKind::InputsResolved) with all that is in
+/// [`BuildSpec::inputs`], and [`BuildStarted`](crate::EventKind::BuildStarted)
+/// are in it, and nothing is checked any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begun {
+    /// The number of the next event.
+    pub next_event: u64,
+}
+
+/// Where a build goes on in the workspace that an earlier one left.
+///
+/// The steps of the job's own plan before [`FailedAt::step`] are skipped, but
+/// for services, which are started again; what they exported stands.
+#[derive(Debug, Clone)]
+pub struct ResumeAt {
+    /// The earlier build.
+    pub build: BuildName,
+    /// Where it failed.
+    pub at: FailedAt,
+    /// The versions that its gets fetched; they count as fetched by this build too.
+    pub inputs: BTreeMap<String, Version>,
+    /// The versions that its puts made; they count as made by this build too.
+    pub outputs: Vec<(String, Version)>,
+}
+
+impl ResumeAt {
+    /// Where a build that ended so can be gone on with, if it can.
+    pub fn after(result: &BuildResult) -> Option<Self> {
+        Some(Self {
+            build: result.name.clone(),
+            at: result.failed_at.clone()?,
+            inputs: result.inputs.clone(),
+            outputs: result.outputs.clone(),
+        })
+    }
+}
+
+/// Where a build failed, and what stood then. It holds secrets: it never
+/// leaves the process that ran the build.
+#[derive(Debug, Clone)]
+pub struct FailedAt {
+    /// The first step of the job's own plan that did not succeed.
+    pub step: StepId,
+    /// What the steps before it exported, as it is.
+    pub variables: Environment,
+    /// What is to be masked in whatever comes of them.
+    pub masker: Masker,
+}
+
+impl PartialEq for FailedAt {
+    /// Whether step and variables are the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.step == other.step && self.variables == other.variables
+    }
 }
 
 /// The world a build runs in.
@@ -125,20 +187,26 @@ pub struct BuildResult {
     pub inputs: BTreeMap<String, Version>,
     /// The versions its puts made, by `type.name` of the resource, in the order made.
     pub outputs: Vec<(String, Version)>,
+    /// Where it failed, if in a step of the job's own plan. Holds secrets.
+    pub failed_at: Option<FailedAt>,
 }
 
 /// Runs a build to its end; never returns early and never panics on what a
-/// pipeline says. When `cancel` fires, running steps are ended, `on_cancel` and
-/// `ensure` hooks run, services are stopped, and the build ends as cancelled.
+/// pipeline says. When `cancel` asks for its end, running steps are ended,
+/// `on_cancel` and `ensure` hooks run, services are stopped, and the build ends
+/// as cancelled.
 ///
 /// Dropping the future ends the build where it stands: no event follows, no
 /// hook and no stop runs. What runs then is up to the implementations, and the
-/// services are still in the journal. To end a build, fire `cancel` and await.
-pub async fn execute(build: &BuildSpec, host: &Host, cancel: &CancellationToken) -> BuildResult {
+/// services are still in the journal. To end a build, call
+/// [`Cancellation::cancel`] and await.
+pub async fn execute(build: &BuildSpec, host: &Host, cancel: &Cancellation) -> BuildResult {
     interpret::run(build, host, cancel).await
 }
 
+pub use checks::{ResourceCheck, check_resource};
 pub use exports::{ExportsError, MAX_EXPORTS_BYTES, MAX_VALUE_BYTES, parse as parse_exports};
 pub use job_inputs::check_inputs;
 pub use leaf::cache_key;
 pub use resolve::{Secrets, expand};
+pub use stop::Cancellation;

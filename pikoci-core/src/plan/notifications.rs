@@ -6,7 +6,6 @@ use super::environment::Scope;
 use super::interpret::{Attempt, Run};
 use super::outcome::Outcome;
 use super::recorder::Output;
-use super::stop::Stop;
 use crate::event::StepType;
 use crate::name::StepId;
 use crate::params::Attributes;
@@ -21,7 +20,8 @@ impl Run<'_> {
     /// end. Whether that works is told, and changes nothing.
     pub(super) async fn send_notifications(&self, job: &Job, outcome: &Outcome, scope: &Scope) {
         for notification in &self.spec.pipeline.notifications {
-            if !concerns(notification, job)
+            if self.given_up.is_cancelled()
+                || !concerns(notification, job)
                 || !notification
                     .on
                     .iter()
@@ -42,7 +42,7 @@ impl Run<'_> {
                 of: 1,
             };
             let scope = scope.after(outcome.status);
-            self.attempt(&attempt, &Stop::fresh(), |own| async move {
+            self.attempt(&attempt, &self.given_up, |own| async move {
                 let mut io = Output::new(&self.recorder, attempt.id.clone());
                 let work = async {
                     let bench = self.bench(

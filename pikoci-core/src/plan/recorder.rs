@@ -15,6 +15,18 @@ use crate::name::StepId;
 use crate::traits::StepIo;
 use crate::version::Version;
 
+/// The most bytes of one event's output, as text in JSON: an event has to fit
+/// into an entry of a log, which is 64 KiB in the strictest store.
+const MAX_OUTPUT_BYTES: usize = 60 << 10;
+
+/// The most bytes of one event's output as it is: in base64 they are no more
+/// than [`MAX_OUTPUT_BYTES`].
+const MAX_RAW_BYTES: usize = 45 << 10;
+
+/// The most bytes of a text in an event that is shown to people; six times as
+/// many in JSON, at worst.
+const MAX_TEXT_BYTES: usize = 8 << 10;
+
 /// Numbers the events of a build and hands them on, one at a time.
 pub(super) struct Recorder {
     sink: Arc<dyn EventSink>,
@@ -26,8 +38,14 @@ pub(super) struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(sink: Arc<dyn EventSink>, clock: Arc<dyn Clock>) -> Self {
-        Self { sink, clock, masker: Masker::new(), next: Mutex::new(0) }
+    /// One whose first event has the number `next`.
+    pub(super) fn new(
+        sink: Arc<dyn EventSink>,
+        clock: Arc<dyn Clock>,
+        masker: Masker,
+        next: u64,
+    ) -> Self {
+        Self { sink, clock, masker, next: Mutex::new(next) }
     }
 
     /// Hands on an event. What it holds is masked by the caller.
@@ -38,9 +56,14 @@ impl Recorder {
         self.sink.event(event).await;
     }
 
-    /// The text without secrets.
+    /// The text without secrets, and without its end where it is too long for an event.
     pub(super) fn mask(&self, text: &str) -> String {
-        self.masker.redact(text).into_owned()
+        let mut text = self.masker.redact(text).into_owned();
+        if text.len() > MAX_TEXT_BYTES {
+            text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+            text.push('…');
+        }
+        text
     }
 
     /// The version without secrets in its texts.
@@ -116,12 +139,30 @@ impl<'a> Output<'a> {
     }
 }
 
-async fn emit(recorder: &Recorder, step: &StepId, stream: OutputStream, data: Bytes) {
-    if !data.is_empty() {
-        recorder
-            .emit(EventKind::StepOutput { step: step.clone(), stream, data: OutputData(data) })
-            .await;
+async fn emit(recorder: &Recorder, step: &StepId, stream: OutputStream, mut data: Bytes) {
+    while !data.is_empty() {
+        let piece = OutputData(data.split_to(fitting(&data)));
+        recorder.emit(EventKind::StepOutput { step: step.clone(), stream, data: piece }).await;
     }
+}
+
+/// How many bytes of `data` one event can hold, at least one.
+fn fitting(data: &[u8]) -> usize {
+    if data.len() <= MAX_OUTPUT_BYTES / 6 {
+        return data.len();
+    }
+    let mut bytes = 0;
+    let fits = data.iter().take(MAX_RAW_BYTES).take_while(|byte| {
+        bytes += match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        };
+        bytes <= MAX_OUTPUT_BYTES
+    });
+    let fits = fits.count();
+    let head = data.get(..fits).unwrap_or_default();
+    if fits == data.len() { fits } else { fits - cut_length(head) }
 }
 
 #[async_trait]
@@ -190,7 +231,8 @@ mod tests {
 
     async fn put_out(secret: &str, pieces: &[&[u8]]) -> Vec<Bytes> {
         let events = MemoryEvents::new();
-        let recorder = Recorder::new(Arc::new(events.clone()), Arc::new(ManualClock::new()));
+        let clock = Arc::new(ManualClock::new());
+        let recorder = Recorder::new(Arc::new(events.clone()), clock, Masker::new(), 0);
         recorder.masker.register(secret);
         let mut output = Output::new(&recorder, StepId::root(0));
         for piece in pieces {
@@ -211,6 +253,32 @@ mod tests {
         let each: Vec<&[u8]> = text.chunks(1).collect();
         let shown = put_out("", &each).await;
         assert_eq!(shown, ["a", "ä", "€", "😀"]);
+    }
+
+    #[tokio::test]
+    async fn every_event_fits_into_an_entry_of_a_log() {
+        let limit = crate::database::log::MAX_ENTRY_SIZE_BYTES;
+        let many = |piece: &[u8]| piece.repeat(300_000 / piece.len());
+        for text in [&b"x"[..], b"line\n", b"\x01", b"\"", "€".as_bytes(), b"\xff"].map(many) {
+            let events = MemoryEvents::new();
+            let clock = Arc::new(ManualClock::new());
+            let recorder = Recorder::new(Arc::new(events.clone()), clock, Masker::new(), 0);
+            let mut output = Output::new(&recorder, StepId::root(0));
+            output.output(OutputStream::Stdout, text.clone().into()).await;
+            output.flush().await;
+            for event in events.all() {
+                assert!(serde_json::to_vec(&event).unwrap().len() <= limit);
+            }
+            assert_eq!(printed(&events).concat(), text);
+        }
+        let recorder = Recorder::new(
+            Arc::new(MemoryEvents::new()),
+            Arc::new(ManualClock::new()),
+            Masker::new(),
+            0,
+        );
+        let shown = recorder.mask(&"ä".repeat(100_000));
+        assert!(shown.len() < limit / 6 && shown.ends_with("ä…"), "{}", shown.len());
     }
 
     #[tokio::test]

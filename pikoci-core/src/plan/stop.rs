@@ -1,5 +1,6 @@
 //! Why and when something must stop: tokens that know their reason, and limits of time.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -11,6 +12,84 @@ use tokio_util::sync::CancellationToken;
 /// the grace time of its processes. One that does not is left alone, so that
 /// the build reaches its end.
 const UNRESPONSIVE: Duration = Duration::from_secs(60);
+
+/// Ends a build from outside and says why. Clones end the same build.
+#[derive(Clone)]
+pub struct Cancellation {
+    stop: Stop,
+    abandoned: Stop,
+}
+
+impl Cancellation {
+    /// One that has not been asked for.
+    pub fn new() -> Self {
+        Self::from(CancellationToken::new())
+    }
+
+    /// Asks for the build's end: what runs is ended, hooks and notifications
+    /// run. `reason` is a sentence without a full stop, such as `cancelled by
+    /// alice`; the first one stays.
+    pub fn cancel(&self, reason: impl Into<String>) {
+        self.stop.cancel(reason);
+    }
+
+    /// Gives the build up: as [`cancel`](Self::cancel), but hooks and
+    /// notifications are ended too, or not begun. What it started is still
+    /// stopped. For a build that others may be running by now.
+    pub fn abandon(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.abandoned.cancel(reason.clone());
+        self.stop.cancel(reason);
+    }
+
+    /// Whether the build's end was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Whether the build was given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.is_cancelled()
+    }
+
+    /// Waits until the build is given up.
+    pub async fn abandoned(&self) {
+        self.abandoned.cancelled().await;
+    }
+
+    /// Why the end was asked for, where it was.
+    pub fn reason(&self) -> Option<String> {
+        self.is_cancelled().then(|| self.stop.reason())
+    }
+
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(super) fn given_up(&self) -> &Stop {
+        &self.abandoned
+    }
+}
+
+impl Default for Cancellation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<CancellationToken> for Cancellation {
+    /// One that is asked for when the token fires, too; the reason is then
+    /// that the build was cancelled.
+    fn from(token: CancellationToken) -> Self {
+        Self { stop: Stop::of(token), abandoned: Stop::fresh() }
+    }
+}
+
+impl fmt::Debug for Cancellation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancellation").field("reason", &self.reason()).finish_non_exhaustive()
+    }
+}
 
 /// A token and, once it fired, the reason.
 #[derive(Clone)]
@@ -30,15 +109,14 @@ pub(super) struct Limited<T> {
 }
 
 impl Stop {
-    /// For a token from outside, with what is said when it fires.
-    pub(super) fn root(token: CancellationToken, reason: &str) -> Self {
-        Self(Arc::new(Inner { token, reason: OnceLock::from(reason.to_owned()), parent: None }))
+    /// For a token from outside.
+    pub(super) fn of(token: CancellationToken) -> Self {
+        Self(Arc::new(Inner { token, reason: OnceLock::new(), parent: None }))
     }
 
     /// One that nothing outside can fire.
     pub(super) fn fresh() -> Self {
-        let token = CancellationToken::new();
-        Self(Arc::new(Inner { token, reason: OnceLock::new(), parent: None }))
+        Self::of(CancellationToken::new())
     }
 
     /// One that fires with this one, or alone.
@@ -75,7 +153,8 @@ impl Stop {
         match (&self.0.parent, self.0.reason.get()) {
             (Some(parent), _) if parent.is_cancelled() => parent.reason(),
             (_, Some(reason)) => reason.clone(),
-            _ => "cancelled".into(),
+            // A token from outside that was fired by itself.
+            _ => "the build was cancelled".into(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the engine: a table for each rule, a matrix of plan shapes, random plans.
 
+mod begun;
 mod matrix;
 mod random;
 mod rules;

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
 use super::script::{
     Calls, ScriptedNotification, ScriptedResource, ScriptedRunner, ScriptedSecret, ScriptedService,
 };
@@ -20,7 +18,7 @@ use crate::pipeline::{
     Branch, CommandBlock, Get, Hook, HookBody, Hooks, Job, Location, Notification, Notify,
     Pipeline, Put, Resource, Service, Step, StepKind, Task, VersionChoice,
 };
-use crate::plan::{BuildResult, BuildSpec, Host, execute};
+use crate::plan::{Begun, BuildResult, BuildSpec, Cancellation, Host, ResumeAt, execute};
 use crate::types::Types;
 use crate::value::Value;
 use crate::version::Version;
@@ -264,8 +262,12 @@ pub struct World {
     pub input_values: BTreeMap<String, String>,
     /// How the build before ended.
     pub previous: Option<crate::status::Status>,
+    /// Where the beginning of the log is written already.
+    pub begun: Option<Begun>,
+    /// Where the build goes on.
+    pub resume: Option<ResumeAt>,
     /// Ends the build.
-    pub cancel: CancellationToken,
+    pub cancel: Cancellation,
 }
 
 impl Default for World {
@@ -296,7 +298,9 @@ impl World {
             check_missing: false,
             input_values: BTreeMap::new(),
             previous: None,
-            cancel: CancellationToken::new(),
+            begun: None,
+            resume: None,
+            cancel: Cancellation::new(),
         }
     }
 
@@ -406,8 +410,15 @@ impl World {
             input_values: self.input_values.clone(),
             attempt: 1,
             previous: self.previous,
+            begun: self.begun,
+            resume: self.resume.clone(),
         };
-        let host = Host {
+        execute(&build, &self.host(), &self.cancel).await
+    }
+
+    /// What builds and checks run in.
+    pub fn host(&self) -> Host {
+        Host {
             types: Arc::new(self.types.clone()),
             events: Arc::new(self.events.clone()),
             clock: Arc::new(self.clock.clone()),
@@ -416,8 +427,7 @@ impl World {
             grace: Duration::from_secs(1),
             worker: "test".into(),
             env: BTreeMap::new(),
-        };
-        execute(&build, &host, &self.cancel).await
+        }
     }
 
     /// The build as its events tell it.

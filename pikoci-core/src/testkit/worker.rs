@@ -370,6 +370,7 @@ impl Work {
                 reason,
                 inputs: claim.inputs.clone(),
                 outputs: ended.outputs,
+                failed_at: None,
             }),
             workspace_kept: false,
         };

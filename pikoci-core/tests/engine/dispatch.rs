@@ -41,6 +41,7 @@ fn end(claim: &pikoci_core::dispatch::BuildClaim, status: Status) -> Report {
             reason: None,
             inputs: Default::default(),
             outputs: Vec::new(),
+            failed_at: None,
         }),
         workspace_kept: false,
     }

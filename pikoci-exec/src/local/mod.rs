@@ -7,7 +7,6 @@
 mod flow;
 mod overrides;
 mod run;
-mod trace;
 
 use std::collections::BTreeMap;
 use std::fmt;

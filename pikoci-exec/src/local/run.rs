@@ -1,22 +1,22 @@
 //! One build after the other: workspace, journal, events, and tidying up.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use pikoci_core::context::BuildContext;
 use pikoci_core::language::suggest::closest;
 use pikoci_core::name::{BuildId, BuildName};
 use pikoci_core::pipeline::Job;
-use pikoci_core::plan::{self, BuildResult, BuildSpec, Host, execute};
-use pikoci_core::{Journal, Status, Version, Workspace};
+use pikoci_core::plan::{self, BuildSpec, Cancellation};
+use pikoci_core::{Status, Version};
 use tokio_util::sync::CancellationToken;
 
 use super::flow::Flow;
-use super::trace::{TRACEPARENT, traceparent};
 use super::{JobChoice, JobOutcome, LocalError, LocalOptions, LocalResult, LocalRun, SinkFactory};
 use crate::cache::Cache;
 use crate::journal::{FileJournal, recover};
+use crate::machine::Machine;
+use crate::trace::TRACEPARENT;
 use crate::workspace::DirWorkspace;
 
 pub(super) async fn run(
@@ -32,15 +32,26 @@ pub(super) async fn run(
     let journal = options.journal.clone().unwrap_or_else(|| root.join("journal"));
     let recovered = recover(&journal, &local.base, options.grace).await;
     let workspaces = (!options.keep).then(|| root.clone());
-    let journal: Arc<dyn Journal> = Arc::new(FileJournal::new(journal, workspaces));
+    let cache = options.cache.clone().map(Cache::new);
+    let machine = Machine {
+        workspaces: root,
+        journal: Arc::new(FileJournal::new(journal, workspaces)),
+        cache: cache.map(|it| it.with_limit_bytes(options.cache_limit_bytes)),
+        grace: options.grace,
+        worker: options.worker.clone(),
+        env: options.env.clone(),
+        trace: std::env::var(TRACEPARENT).ok(),
+        clock: Arc::clone(&options.clock),
+    };
+    let ended = Cancellation::from(cancel.clone());
 
     let mut flow = Flow::default();
     let mut jobs = Vec::with_capacity(local.order.len());
     for job in local.order.iter().filter_map(|index| local.pipeline.jobs.get(*index)) {
         let outcome = match inputs(local, job, &flow, cancel) {
             Ok(inputs) => {
-                let build = Build { local, job, inputs, root: &root, journal: &journal };
-                let outcome = Box::pin(build.run(sinks, cancel)).await?;
+                let build = Build { local, job, inputs, machine: &machine };
+                let outcome = Box::pin(build.run(sinks, &ended)).await?;
                 if let Some(result) = &outcome.result {
                     flow.finished(job, result);
                 }
@@ -124,17 +135,16 @@ struct Build<'a> {
     local: &'a LocalRun,
     job: &'a Job,
     inputs: BTreeMap<String, Version>,
-    root: &'a Path,
-    journal: &'a Arc<dyn Journal>,
+    machine: &'a Machine,
 }
 
 impl Build<'_> {
     async fn run(
         self,
         sinks: &SinkFactory<'_>,
-        cancel: &CancellationToken,
+        cancel: &Cancellation,
     ) -> Result<JobOutcome, LocalError> {
-        let options = &self.local.options;
+        let (options, machine) = (&self.local.options, self.machine);
         let context = BuildContext {
             id: BuildId(options.clock.id()),
             name: BuildName {
@@ -145,54 +155,32 @@ impl Build<'_> {
             },
             url: None,
         };
-        let cache = options.cache.clone().map(Cache::new);
-        let cache = cache.map(|it| it.with_limit_bytes(options.cache_limit_bytes));
-        let workspace = DirWorkspace::create(self.root, context.id, cache)
-            .map_err(|error| LocalError::Workspaces { error })?;
-        let workspace = Arc::new(workspace);
+        let room = machine.room(context.id).map_err(|error| LocalError::Workspaces { error })?;
         let events = sinks(&context);
-        let input_values = values_for(self.job, options);
         let spec = BuildSpec {
             pipeline: Arc::clone(&self.local.pipeline),
             inputs: self.inputs,
             check_missing: true,
-            input_values,
+            input_values: values_for(self.job, options),
             attempt: 1,
             previous: None,
+            begun: None,
+            resume: None,
             context,
         };
-        let mut env = options.env.clone();
-        env.entry(TRACEPARENT.to_owned()).or_insert_with(|| {
-            traceparent(std::env::var(TRACEPARENT).ok().as_deref(), spec.context.id)
-        });
-        let host = Host {
-            types: Arc::clone(&self.local.types),
-            events,
-            clock: Arc::clone(&options.clock),
-            workspace: Arc::clone(&workspace) as Arc<dyn Workspace>,
-            journal: Arc::clone(self.journal),
-            grace: options.grace,
-            worker: options.worker.clone(),
-            env,
-        };
-        // Boxed: the interpreter's future is large, and this one is polled through all of it.
-        let result: BuildResult = Box::pin(execute(&spec, &host, cancel)).await;
+        let types = Arc::clone(&self.local.types);
+        let (result, survivors) = machine.run(&spec, types, events, &room, cancel).await;
         let mut problems = Vec::new();
-        let survivors = crate::process::end_build(spec.context.id, options.grace).await;
         if survivors > 0 {
             problems.push(format!("{survivors} of its processes could not be ended"));
         }
-        if workspace.has_caches() {
-            let workspace = Arc::clone(&workspace);
-            let released = tokio::task::spawn_blocking(move || workspace.release_caches()).await;
-            if let Err(error) = released.unwrap_or_else(|error| Err(error.into())) {
-                problems.push(format!("its caches could not be tidied up: {error}"));
-            }
+        if let Err(error) = machine.release_caches(&room).await {
+            problems.push(format!("its caches could not be tidied up: {error}"));
         }
         let mut kept = None;
         if options.keep {
-            kept = Some(workspace.root().to_path_buf());
-        } else if let Err(error) = workspace.remove() {
+            kept = Some(machine.keep(room));
+        } else if let Err(error) = machine.remove(room).await {
             problems.push(format!("its workspace could not be removed: {error}"));
         }
         Ok(JobOutcome {

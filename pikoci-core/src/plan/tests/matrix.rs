@@ -152,7 +152,7 @@ async fn whatever_goes_wrong_there_is_one_end_and_the_foretold_one() {
                         let hangs = *end == End::Hang && name != "stop";
                         if hangs {
                             tokio::select! {
-                                () = tokio::time::sleep(Duration::from_secs(3)) => cancel.cancel(),
+                                () = tokio::time::sleep(Duration::from_secs(3)) => cancel.cancel("the build was cancelled"),
                                 () = watch.cancelled() => {}
                             }
                         }

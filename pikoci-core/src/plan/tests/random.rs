@@ -92,7 +92,7 @@ proptest! {
                     Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
                     None => std::future::pending().await,
                 }
-                world.cancel.cancel();
+                world.cancel.cancel("the build was cancelled");
                 std::future::pending::<()>().await;
             };
             tokio::select! {

@@ -223,7 +223,7 @@ async fn a_hook_runs_for_its_status_and_sees_it() {
                 let cancel = world.cancel.clone();
                 let (result, ()) = tokio::join!(world.run(job), async move {
                     tokio::time::sleep(SECOND).await;
-                    cancel.cancel();
+                    cancel.cancel("the build was cancelled");
                 });
                 result
             } else {
@@ -298,7 +298,7 @@ async fn a_hook_that_hangs_after_a_cancel_is_ended() {
         )),
         async move {
             tokio::time::sleep(SECOND).await;
-            cancel.cancel();
+            cancel.cancel("the build was cancelled");
         }
     );
     check_invariants(&world);
@@ -330,7 +330,7 @@ async fn cancelling_ends_what_runs_and_skips_the_rest() {
     let plan = vec![service("db"), in_parallel(0, false, vec![task("a"), task("b")]), task("c")];
     let (result, ()) = tokio::join!(world.run(job("j", plan)), async move {
         tokio::time::sleep(SECOND).await;
-        cancel.cancel();
+        cancel.cancel("the build was cancelled");
     });
     check_invariants(&world);
     assert_eq!(ended(&result), (Status::Cancelled, "the build was cancelled"));
@@ -358,7 +358,7 @@ async fn cancelling_ends_what_runs_and_skips_the_rest() {
 #[tokio::test(start_paused = true)]
 async fn a_build_that_is_cancelled_before_it_begins_runs_nothing() {
     let world = World::new();
-    world.cancel.cancel();
+    world.cancel.cancel("the build was cancelled");
     let result = run_job(&world, job("j", vec![task("a"), service("db")])).await;
     assert_eq!(result.status, Status::Cancelled);
     assert_eq!(world.steps(), ["task a skipped", "db:start skipped"]);
@@ -612,7 +612,7 @@ async fn a_service_hears_a_cancel_while_it_gets_ready() {
         let (result, ()) =
             tokio::join!(world.run(job("j", vec![service("db"), task("a")])), async move {
                 tokio::time::sleep(2 * SECOND + SECOND / 2).await;
-                cancel.cancel();
+                cancel.cancel("the build was cancelled");
             });
         check_invariants(&world);
         assert_eq!(result.status, Status::Cancelled);

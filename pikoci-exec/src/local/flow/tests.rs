@@ -52,6 +52,7 @@ fn ended(
         reason: None,
         inputs: inputs.iter().map(|it| (it.0.to_owned(), version(it.1))).collect(),
         outputs: outputs.iter().map(|it| (it.0.to_owned(), version(it.1))).collect(),
+        failed_at: None,
     }
 }
 

@@ -4,11 +4,11 @@ use pikoci_core::name::BuildId;
 use uuid::Uuid;
 
 /// The variable's name.
-pub(super) const TRACEPARENT: &str = "TRACEPARENT";
+pub(crate) const TRACEPARENT: &str = "TRACEPARENT";
 
 /// The value for the steps of a build: a new span in the trace of `caller`
 /// where that is valid, else in a trace whose id is the build's.
-pub(super) fn traceparent(caller: Option<&str>, build: BuildId) -> String {
+pub(crate) fn traceparent(caller: Option<&str>, build: BuildId) -> String {
     // The lower half of such an id is random and, for its variant bits, never zero.
     let span = Uuid::now_v7().as_u64_pair().1;
     match caller.and_then(parse) {
