@@ -71,6 +71,7 @@ pub mod sources;
 #[cfg(test)]
 mod test_support;
 mod trace;
+pub mod worker;
 pub mod workspace;
 
 pub use builtin::{catalog, defaults, defaults_with};
