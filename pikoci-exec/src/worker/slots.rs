@@ -27,7 +27,7 @@ pub(super) struct Slots {
     pub(super) types: RecentTypes,
     pub(super) kept: Keeping,
     pub(super) occupied: Arc<Occupied>,
-    /// A permit for each build that is behind its slot.
+    /// A permit for each build that is behind its slot, and each removal of old workspaces.
     pub(super) behind: Arc<Semaphore>,
     builds: u32,
     checks: u32,
@@ -140,10 +140,15 @@ impl Slots {
 
     /// Removes the workspaces that were kept long enough.
     fn remove_old(self: &Arc<Self>) {
+        // Where there is no room behind the slots, there is the next time.
+        let Ok(permit) = Arc::clone(&self.behind).try_acquire_owned() else { return };
         let old = self.kept.expired(self.machine.clock.monotonic());
         if !old.is_empty() {
             let own = Arc::clone(self);
-            tokio::spawn(async move { own.remove(old).await });
+            tokio::spawn(async move {
+                own.remove(old).await;
+                drop(permit);
+            });
         }
     }
 
