@@ -168,3 +168,89 @@ impl History {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> Arc<Version> {
+        Arc::new(serde_json::from_str(text).unwrap())
+    }
+
+    fn history(versions: &[(u64, &str)]) -> History {
+        let mut history = History::new();
+        for (order, text) in versions {
+            let version = version(text);
+            history.insert(*order, version.digest(), version);
+        }
+        history
+    }
+
+    fn matching(history: &History, pin: &str) -> Vec<u64> {
+        history.matching(&version(pin)).collect()
+    }
+
+    #[test]
+    fn a_version_found_again_moves_to_its_new_place() {
+        let (a, b) = (r#"{"ref":"a"}"#, r#"{"ref":"b"}"#);
+        let history = history(&[(1, a), (2, b), (3, a)]);
+        assert_eq!(history.len(), 2);
+        assert_eq!(history.order(&version(a).digest()), Some(3));
+        assert_eq!(history.at(1), None);
+        assert_eq!(matching(&history, a), [3]);
+        assert_eq!(history.newest_first().map(|(order, _)| order).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!(history.enabled().iter().copied().collect::<Vec<_>>(), [2, 3]);
+    }
+
+    #[test]
+    fn a_place_has_one_version() {
+        let (a, b) = (r#"{"ref":"a"}"#, r#"{"ref":"b"}"#);
+        let history = history(&[(1, a), (1, b)]);
+        assert_eq!(history.lookup(&version(a).digest()), Lookup::Unknown);
+        assert_eq!(history.lookup(&version(b).digest()), Lookup::Known(version(b)));
+        assert_eq!((matching(&history, a), matching(&history, b)), (vec![], vec![1]));
+    }
+
+    #[test]
+    fn a_pin_matches_by_fields_at_any_depth_and_one_without_fields_matches_all() {
+        let history = history(&[
+            (1, r#"{"ref":"a","of":{"branch":"main","tags":["x"]}}"#),
+            (2, r#"{"ref":"b","of":{"branch":"main"}}"#),
+            (3, r#"{"ref":"c"}"#),
+        ]);
+        assert_eq!(matching(&history, r#"{"of":{"branch":"main"}}"#), [2, 1]);
+        assert_eq!(matching(&history, r#"{"of":{"tags":["x"],"branch":"main"}}"#), [1]);
+        assert_eq!(matching(&history, r#"{"ref":"b","of":{"tags":["x"]}}"#), [0_u64; 0]);
+        assert_eq!(matching(&history, r#"{"ref":"z"}"#), [0_u64; 0]);
+        assert_eq!(matching(&history, "{}"), [3, 2, 1]);
+    }
+
+    #[test]
+    fn what_is_disabled_before_it_is_found_is_disabled_when_it_is() {
+        let a = version(r#"{"ref":"a"}"#);
+        let mut history = History::new();
+        history.set_disabled([a.digest()].into());
+        history.insert(1, a.digest(), Arc::clone(&a));
+        assert!(history.enabled().is_empty() && history.is_disabled(&a.digest()));
+        history.insert(5, a.digest(), Arc::clone(&a));
+        assert!(history.enabled().is_empty());
+        history.set_disabled(BTreeSet::new());
+        assert_eq!(history.enabled().first(), Some(&5));
+    }
+
+    #[test]
+    fn below_the_floor_a_version_is_known_absent_or_not_loaded() {
+        let [a, b, c] = ["a", "b", "c"].map(|it| Version::from_pairs([("ref", it)]).digest());
+        let mut history = history(&[(7, r#"{"ref":"a"}"#)]);
+        assert_eq!(history.lookup(&b), Lookup::Unknown);
+        history.set_floor(7);
+        history.set_absent(c);
+        history.set_absent(a);
+        assert!(matches!(history.lookup(&a), Lookup::Known(_)));
+        assert_eq!(history.lookup(&b), Lookup::NotLoaded);
+        assert_eq!(history.lookup(&c), Lookup::Unknown);
+        // It is found later.
+        history.insert(8, c, version(r#"{"ref":"c"}"#));
+        assert!(matches!(history.lookup(&c), Lookup::Known(_)));
+    }
+}

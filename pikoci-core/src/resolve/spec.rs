@@ -98,3 +98,68 @@ impl InputSpec {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{HookBody, Step, StepKind};
+    use crate::testkit::plan::{add_hook, get, in_parallel, job, put};
+
+    fn with(mut step: Step, change: impl FnOnce(&mut Get)) -> Step {
+        if let StepKind::Get(get) = &mut step.kind {
+            change(get);
+        }
+        step
+    }
+
+    #[test]
+    fn the_inputs_of_a_job_are_its_gets_wherever_they_stand() {
+        let pinned = with(get("conf"), |it| {
+            it.version = VersionChoice::Pinned([("ref".to_owned(), "c1".into())].into());
+        });
+        let every = with(get("app"), |it| {
+            it.version = VersionChoice::Every;
+            it.trigger = true;
+            it.passed = vec!["unit".into(), "lint--a".into()];
+        });
+        let mut job = job("deploy", vec![put("image"), in_parallel(0, false, vec![every, pinned])]);
+        add_hook(&mut job.hooks, "ensure", HookBody::Steps(vec![get("tools")]), false);
+        let spec = JobSpec::of(&job);
+        assert_eq!(spec.name, "deploy");
+        let names: Vec<&str> = spec.inputs.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["app", "conf", "tools"]);
+        assert_eq!(
+            spec.inputs[0],
+            InputSpec {
+                name: "app".into(),
+                resource: ResourceRef("scripted.app".into()),
+                trigger: true,
+                passed: vec!["unit".into(), "lint--a".into()],
+                choice: Choice::Every,
+            }
+        );
+        assert_eq!(spec.inputs[1].choice, Choice::Pinned(Version::from_pairs([("ref", "c1")])));
+        assert_eq!(spec.inputs[2].choice, Choice::Latest);
+    }
+
+    #[test]
+    fn a_second_get_of_a_resource_adds_to_the_first() {
+        let first = with(get("app"), |it| {
+            it.passed = vec!["unit".into()];
+            it.version = VersionChoice::Every;
+        });
+        let second = with(get("app"), |it| {
+            it.passed = vec!["lint".into(), "unit".into()];
+            it.trigger = true;
+        });
+        let other = with(get("app"), |it| {
+            it.kind = "other".into();
+            it.passed = vec!["scan".into()];
+        });
+        let spec = JobSpec::of(&job("deploy", vec![first, second, other]));
+        assert_eq!(spec.inputs.len(), 1);
+        assert_eq!(spec.inputs[0].passed, ["unit", "lint"]);
+        assert_eq!(spec.inputs[0].choice, Choice::Every);
+        assert!(spec.inputs[0].trigger);
+    }
+}

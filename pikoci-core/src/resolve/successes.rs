@@ -163,3 +163,58 @@ impl Successes {
         self.versions(resource).and_then(|index| index.get(version)).map_or(&[], Vec::as_slice)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::version::Version;
+
+    fn app() -> ResourceRef {
+        ResourceRef("git.app".into())
+    }
+
+    fn digest(text: &str) -> VersionDigest {
+        Version::from_pairs([("ref", text)]).digest()
+    }
+
+    fn build(id: u128, position: &str, versions: &[&str]) -> SucceededBuild {
+        SucceededBuild {
+            id: BuildId(uuid::Uuid::from_u128(id)),
+            position: position.parse().unwrap(),
+            versions: [(app(), versions.iter().map(|it| digest(it)).collect())].into(),
+        }
+    }
+
+    fn having(successes: &Successes, text: &str) -> Vec<String> {
+        let places = successes.having(successes.number(&app()), &digest(text));
+        places.iter().map(Position::to_string).collect()
+    }
+
+    #[test]
+    fn builds_are_indexed_in_order_however_they_come() {
+        let mut successes = Successes::default();
+        assert!(successes.is_complete() && successes.is_empty());
+        for (id, position) in [(1, "3"), (2, "1"), (3, "2.1"), (4, "2")] {
+            successes.insert(build(id, position, &["v1", "v2", "v1"]));
+        }
+        assert_eq!(having(&successes, "v1"), ["1", "2", "2.1", "3"]);
+        assert_eq!(having(&successes, "v2"), having(&successes, "v1"));
+        assert_eq!(having(&successes, "v3"), [""; 0]);
+    }
+
+    #[test]
+    fn a_build_counts_once_and_goes_without_a_trace() {
+        let mut successes = Successes::new();
+        successes.insert(build(1, "1", &["v1"]));
+        successes.insert(build(1, "1", &["v2"]));
+        assert_eq!((having(&successes, "v1").len(), having(&successes, "v2").len()), (1, 0));
+        // Another one at its place.
+        successes.insert(build(2, "1", &["v3", "v3"]));
+        assert_eq!((having(&successes, "v1").len(), having(&successes, "v3").len()), (0, 1));
+        successes.remove(&BuildId(uuid::Uuid::from_u128(1)));
+        assert_eq!(successes.len(), 1);
+        successes.remove(&BuildId(uuid::Uuid::from_u128(2)));
+        assert!(successes.is_empty());
+        assert!(successes.versions(successes.number(&app())).unwrap().is_empty());
+    }
+}

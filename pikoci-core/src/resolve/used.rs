@@ -106,3 +106,83 @@ impl Used {
         self.sources.get(self.resources.get(resource)?.get(version)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::version::Version;
+
+    fn version(number: u64) -> Version {
+        Version::from_pairs([("ref", number.to_string())])
+    }
+
+    fn app() -> ResourceRef {
+        ResourceRef("git.app".into())
+    }
+
+    fn adoption(build: u64, number: u64, source: u64) -> Adoption {
+        Adoption {
+            build: BuildId(uuid::Uuid::from_u128(u128::from(build))),
+            position: Position::original(build),
+            input: "app".into(),
+            resource: app(),
+            version: version(number).digest(),
+            sources: [("unit".to_owned(), Position::original(source))].into(),
+        }
+    }
+
+    /// The versions of these numbers, which are their orders too.
+    fn history(numbers: impl IntoIterator<Item = u64>) -> History {
+        let mut history = History::new();
+        for number in numbers {
+            history.insert(number, version(number).digest(), Arc::new(version(number)));
+        }
+        history
+    }
+
+    #[test]
+    fn the_highest_version_is_found_from_both_ends() {
+        let history = history(1..=100);
+        for (used_versions, highest) in
+            [(vec![3], 3), (vec![99, 2, 50], 99), ((1..=60).collect(), 60), (vec![1, 2], 2)]
+        {
+            let mut used = Used::new();
+            for (build, number) in (1..).zip(used_versions) {
+                used.insert(adoption(build, number, 1));
+            }
+            let expected = HighestUsed::At(highest, version(highest).digest());
+            assert_eq!(used.highest(&app(), &history), expected);
+        }
+        assert_eq!(Used::new().highest(&app(), &history), HighestUsed::None);
+    }
+
+    #[test]
+    fn the_highest_version_may_depend_on_what_is_not_loaded() {
+        let mut loaded = history([2, 8, 9]);
+        loaded.set_floor(8);
+        let mut used = Used::new();
+        used.insert(adoption(1, 2, 1));
+        // All that was used is loaded, though others below the floor are not.
+        assert_eq!(used.highest(&app(), &loaded), HighestUsed::At(2, version(2).digest()));
+        used.insert(adoption(2, 3, 1));
+        assert_eq!(used.highest(&app(), &loaded), HighestUsed::NotLoaded);
+        loaded.set_absent(version(3).digest());
+        assert_eq!(used.highest(&app(), &loaded), HighestUsed::At(2, version(2).digest()));
+        used.insert(adoption(3, 8, 1));
+        used.insert(adoption(4, 4, 1));
+        assert_eq!(used.highest(&app(), &loaded), HighestUsed::At(8, version(8).digest()));
+    }
+
+    #[test]
+    fn the_cursors_are_those_of_the_newest_build_in_whatever_order_they_came() {
+        let (old, new) = (adoption(3, 1, 7), adoption(5, 1, 9));
+        for order in [[old.clone(), new.clone()], [new, old]] {
+            let mut used = Used::new();
+            order.into_iter().for_each(|it| used.insert(it));
+            let cursors = used.cursors(&app(), &version(1).digest()).unwrap();
+            assert_eq!(cursors["unit"], Position::original(9));
+        }
+    }
+}

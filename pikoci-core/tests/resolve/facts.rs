@@ -12,29 +12,29 @@ use pikoci_core::version::{Version, VersionDigest};
 
 /// Everything there is to know, as lists.
 #[derive(Debug, Clone)]
-pub struct Facts {
-    pub job: JobSpec,
+pub(crate) struct Facts {
+    pub(crate) job: JobSpec,
     /// By resource, oldest first; a resource that is not here was never checked.
-    pub versions: BTreeMap<ResourceRef, Vec<(VersionDigest, Version)>>,
-    pub disabled: BTreeMap<ResourceRef, BTreeSet<VersionDigest>>,
-    pub pins: BTreeMap<ResourceRef, Version>,
-    pub builds: BTreeMap<String, Vec<SucceededBuild>>,
-    pub adoptions: Vec<Adoption>,
+    pub(crate) versions: BTreeMap<ResourceRef, Vec<(VersionDigest, Version)>>,
+    pub(crate) disabled: BTreeMap<ResourceRef, BTreeSet<VersionDigest>>,
+    pub(crate) pins: BTreeMap<ResourceRef, Version>,
+    pub(crate) builds: BTreeMap<String, Vec<SucceededBuild>>,
+    pub(crate) adoptions: Vec<Adoption>,
     /// The versions from this order on are loaded.
-    pub floors: BTreeMap<ResourceRef, u64>,
+    pub(crate) floors: BTreeMap<ResourceRef, u64>,
     /// Only the newest so many builds are loaded.
-    pub loaded: BTreeMap<String, usize>,
+    pub(crate) loaded: BTreeMap<String, usize>,
     /// Versions that are loaded although they are below the floor, or known to
     /// be absent.
-    pub asked: BTreeSet<(ResourceRef, VersionDigest)>,
+    pub(crate) asked: BTreeSet<(ResourceRef, VersionDigest)>,
 }
 
 /// The world of some facts.
 #[derive(Debug, Default)]
-pub struct TestWorld {
-    pub histories: BTreeMap<ResourceRef, History>,
-    pub successes: BTreeMap<String, Successes>,
-    pub used: Used,
+pub(crate) struct TestWorld {
+    pub(crate) histories: BTreeMap<ResourceRef, History>,
+    pub(crate) successes: BTreeMap<String, Successes>,
+    pub(crate) used: Used,
 }
 
 impl World for TestWorld {
@@ -52,7 +52,7 @@ impl World for TestWorld {
 }
 
 /// The id that stands for a number.
-pub fn id(number: u128) -> BuildId {
+pub(crate) fn id(number: u128) -> BuildId {
     BuildId(uuid(number))
 }
 
@@ -61,7 +61,7 @@ fn uuid(number: u128) -> uuid::Uuid {
 }
 
 impl Facts {
-    pub fn of(job: JobSpec) -> Self {
+    pub(crate) fn of(job: JobSpec) -> Self {
         Self {
             job,
             versions: BTreeMap::new(),
@@ -76,12 +76,12 @@ impl Facts {
     }
 
     /// The check order of a version: its place in the list, from 1.
-    pub fn order(&self, resource: &ResourceRef, digest: &VersionDigest) -> Option<u64> {
+    pub(crate) fn order(&self, resource: &ResourceRef, digest: &VersionDigest) -> Option<u64> {
         let versions = self.versions.get(resource)?;
         versions.iter().position(|(it, _)| it == digest).map(|at| at as u64 + 1)
     }
 
-    pub fn history(&self, resource: &ResourceRef) -> Option<History> {
+    pub(crate) fn history(&self, resource: &ResourceRef) -> Option<History> {
         let mut history = History::new();
         let floor = self.floors.get(resource).copied().unwrap_or_default();
         for (order, (digest, version)) in (1..).zip(self.versions.get(resource)?) {
@@ -98,7 +98,7 @@ impl Facts {
         Some(history)
     }
 
-    pub fn successes(&self, job: &str) -> Successes {
+    pub(crate) fn successes(&self, job: &str) -> Successes {
         let mut builds = self.builds.get(job).cloned().unwrap_or_default();
         builds.sort_by_key(|build| std::cmp::Reverse(build.position));
         let loaded = self.loaded.get(job).copied().unwrap_or(builds.len());
@@ -110,7 +110,7 @@ impl Facts {
         successes
     }
 
-    pub fn world(&self) -> TestWorld {
+    pub(crate) fn world(&self) -> TestWorld {
         let mut world = TestWorld::default();
         for resource in self.versions.keys() {
             world.histories.extend(self.history(resource).map(|it| (resource.clone(), it)));
@@ -124,12 +124,12 @@ impl Facts {
         world
     }
 
-    pub fn resolve(&self) -> Resolution {
+    pub(crate) fn resolve(&self) -> Resolution {
         resolve(&self.job, &self.world())
     }
 
     /// Adds a version behind all others, unless it is there.
-    pub fn found(&mut self, resource: &ResourceRef, version: &Version) {
+    pub(crate) fn found(&mut self, resource: &ResourceRef, version: &Version) {
         let (digest, all) = (version.digest(), self.versions.entry(resource.clone()).or_default());
         if all.iter().all(|(it, _)| *it != digest) {
             all.push((digest, version.clone()));
@@ -137,7 +137,7 @@ impl Facts {
     }
 
     /// Adds the build that adopts what was resolved.
-    pub fn adopt(&mut self, resolution: &Resolution) {
+    pub(crate) fn adopt(&mut self, resolution: &Resolution) {
         let number = self.adoptions.iter().map(|it| it.position.number).max().unwrap_or(0) + 1;
         for input in &resolution.inputs {
             let Ok(chosen) = &input.result else { panic!("not determined: {resolution:?}") };
@@ -153,7 +153,7 @@ impl Facts {
     }
 
     /// Loads what is needed; panics at a need that was met.
-    pub fn meet(&mut self, needs: &[Need]) {
+    pub(crate) fn meet(&mut self, needs: &[Need]) {
         for need in needs {
             match need {
                 Need::Versions { resource } => {

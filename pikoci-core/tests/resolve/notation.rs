@@ -28,16 +28,16 @@ use pikoci_core::version::Version;
 use crate::facts::{Facts, id};
 use crate::reference;
 
-pub fn resource(name: &str) -> ResourceRef {
+pub(crate) fn resource(name: &str) -> ResourceRef {
     ResourceRef(format!("git.{name}"))
 }
 
-pub fn version(text: &str) -> Version {
+pub(crate) fn version(text: &str) -> Version {
     Version::from_pairs(text.split('+').map(|pair| pair.split_once(':').unwrap_or(("ref", pair))))
 }
 
 /// The facts that a text tells.
-pub fn facts(text: &str) -> Facts {
+pub(crate) fn facts(text: &str) -> Facts {
     let rows: Vec<&str> = text.lines().map(str::trim).filter(|row| !row.is_empty()).collect();
     let job = rows.iter().find_map(|row| row.strip_prefix("job: ")).expect("a row `job: …`");
     let mut facts = Facts::of(job_spec(job));
@@ -156,7 +156,7 @@ fn adoptions(facts: &mut Facts, build: &str, rest: &str) {
 }
 
 /// An answer as text.
-pub fn told(facts: &Facts, answer: &Resolution) -> String {
+pub(crate) fn told(facts: &Facts, answer: &Resolution) -> String {
     let mut lines: Vec<String> = Vec::new();
     let mut failed: Vec<(String, String)> = Vec::new();
     for input in &answer.inputs {
@@ -213,7 +213,7 @@ fn short(version: &Version) -> String {
 }
 
 /// Compares the answer to what is expected, and to what the slow solver says.
-pub fn check(told_facts: &str, expected: &str) {
+pub(crate) fn check(told_facts: &str, expected: &str) {
     let facts = facts(told_facts);
     let answer = facts.resolve();
     let lines: Vec<&str> = expected.lines().map(str::trim).filter(|it| !it.is_empty()).collect();

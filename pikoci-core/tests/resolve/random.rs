@@ -18,7 +18,7 @@ const JOBS: [&str; 4] = ["a", "b", "c", "d"];
 /// How unruly facts are: with pins, disabled and vanished versions, or only a
 /// question of which builds go together.
 #[derive(Clone, Copy)]
-pub struct Ways {
+pub(crate) struct Ways {
     wild: bool,
 }
 
@@ -87,7 +87,7 @@ fn some_build(random: &mut Random, ways: Ways, job: usize) -> SucceededBuild {
     }
 }
 
-pub fn some_facts(random: &mut Random) -> Facts {
+pub(crate) fn some_facts(random: &mut Random) -> Facts {
     let ways = Ways { wild: random.one_in(2) };
     let mut facts = Facts::of(some_job(random, ways));
     for name in RESOURCES {

@@ -11,10 +11,10 @@ use pikoci_core::version::{Version, VersionDigest};
 use crate::facts::Facts;
 
 /// An input's version and the builds behind it.
-pub type Answer = Option<(VersionDigest, BTreeMap<String, Position>)>;
+pub(crate) type Answer = Option<(VersionDigest, BTreeMap<String, Position>)>;
 
 /// What the slow solver says: each input, and whether more remain.
-pub fn solve(facts: &Facts) -> (Vec<Answer>, bool) {
+pub(crate) fn solve(facts: &Facts) -> (Vec<Answer>, bool) {
     let mut answers: BTreeMap<usize, Answer> = BTreeMap::new();
     let mut more = false;
     for (at, input) in facts.job.inputs.iter().enumerate() {
@@ -108,7 +108,11 @@ fn groups(facts: &Facts) -> Vec<Vec<usize>> {
 }
 
 /// What a build supplies for an input.
-pub fn supplies(facts: &Facts, input: &InputSpec, build: &SucceededBuild) -> Option<VersionDigest> {
+pub(crate) fn supplies(
+    facts: &Facts,
+    input: &InputSpec,
+    build: &SucceededBuild,
+) -> Option<VersionDigest> {
     let of = &input.resource;
     let known = |digest: &VersionDigest| versions(facts, of).iter().find(|(it, _)| it == digest);
     let may = |digest: &&VersionDigest| {
@@ -120,7 +124,7 @@ pub fn supplies(facts: &Facts, input: &InputSpec, build: &SucceededBuild) -> Opt
     known(first).is_some().then_some(*first)
 }
 
-pub fn builds_of<'a>(facts: &'a Facts, job: &str) -> Vec<&'a SucceededBuild> {
+pub(crate) fn builds_of<'a>(facts: &'a Facts, job: &str) -> Vec<&'a SucceededBuild> {
     let mut builds: Vec<_> = facts.builds.get(job).into_iter().flatten().collect();
     builds.sort_by_key(|it| std::cmp::Reverse(it.position));
     builds
@@ -175,7 +179,7 @@ fn preferred<'a>(
     forward.into_iter().rev().map(|it| (it, true)).chain(rest).collect()
 }
 
-pub fn used(facts: &Facts, input: &InputSpec, version: &VersionDigest) -> bool {
+pub(crate) fn used(facts: &Facts, input: &InputSpec, version: &VersionDigest) -> bool {
     facts
         .adoptions
         .iter()
@@ -259,7 +263,7 @@ fn valid(
 }
 
 /// Panics unless the answer is what the slow solver says and its reasons are true.
-pub fn compare(facts: &Facts, answer: &Resolution) {
+pub(crate) fn compare(facts: &Facts, answer: &Resolution) {
     assert_eq!(answer.needs, [], "{facts:#?}");
     let (expected, more) = solve(facts);
     for ((input, spec), expected) in answer.inputs.iter().zip(&facts.job.inputs).zip(&expected) {
