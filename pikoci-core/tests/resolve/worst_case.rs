@@ -1,6 +1,7 @@
 //! Facts that make a search by hand explode: it stays small.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -149,7 +150,9 @@ fn how_long_the_worst_cases_take() {
     let mut lines = Vec::new();
     for builds in [200, 2000, 20_000] {
         let (job, mut world) = slowest_job(10, builds, 50, 0);
-        lines.push(format!("10 jobs x {builds}, 50 versions: {:.0} us", time(&job, &world)));
+        let took = time(&job, &world);
+        lines.push(format!("10 jobs x {builds}, 50 versions: {took:.0} us"));
+        assert!(took < 1000.0 || cfg!(debug_assertions), "{took} us");
         let started = Instant::now();
         build(&mut world, 1, builds + 1, &[("x", "v49".into()), ("y1", "new".into())]);
         let inserted = started.elapsed().as_micros();
@@ -163,6 +166,5 @@ fn how_long_the_worst_cases_take() {
         build(&mut world, 10, builds + 2, &[("x", "v49".into()), ("y10", "new".into())]);
         lines.push(format!("  the newest through, {builds}: {:.0} us", time(&job, &world)));
     }
-    // The harness shows nothing else of a test.
-    panic!("{}", lines.join("\n"));
+    writeln!(std::io::stderr(), "{}", lines.join("\n")).unwrap();
 }
