@@ -55,7 +55,9 @@ use crate::version::Version;
 /// Takes the events of a build, in order, one call at a time.
 #[async_trait]
 pub trait EventSink: Send + Sync {
-    /// Takes the next event. A slow taker slows the build.
+    /// Takes the next event. A slow taker slows the build. The event MUST be
+    /// taken by the first poll: a step that does not come back is dropped, and
+    /// this with it, and there must be no gap then.
     async fn event(&self, event: Event);
 }
 

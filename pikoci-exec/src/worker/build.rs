@@ -75,10 +75,10 @@ impl Slots {
             (Some(room), Some(resume)) => (true, self.keep(build, room, resume).await),
             (room, _) => (false, room.into_iter().collect()),
         };
-        // It is told only once there is room behind the slot: what waits stays bounded.
-        let permit = Arc::clone(&self.behind).acquire_owned().await.ok();
         reports.end(Ended { result, workspace_kept: kept });
         give_up.0 = None;
+        // The slot goes on once there is room behind it: what waits there stays bounded.
+        let permit = Arc::clone(&self.behind).acquire_owned().await.ok();
         // Where nobody waits for it, it is removed with this process's journal.
         let _ = leave.send(Leftover { rooms, _until_removed: (occupation, permit) });
     }

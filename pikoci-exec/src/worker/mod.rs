@@ -56,7 +56,7 @@ pub use options::{KeepFailed, WorkerOptions};
 
 /// Pauses while the dispatcher is away.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest such pause.
+/// The longest such pause; a session that lived for longer was a good one.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Why a worker cannot work.
@@ -157,7 +157,9 @@ impl Worker {
         };
         let drain = stop.child_token();
         let slots = Arc::new(Slots::new(machine, &self.types, options, &drain));
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         while let Some(session) = self.register(replaces, &drain).await? {
+            let begun = Instant::now();
             if let Err(error) = home.remember(session.id) {
                 tracing::warn!(%error, "if this worker dies, its builds are lost only later");
             }
@@ -165,14 +167,20 @@ impl Worker {
             tracing::info!(worker = options.name, session = %session.id, "a session began");
             slots.work(&session).await;
             if !session.is_lost() {
-                if let Err(error) = self.dispatcher.leave(session.id).await {
-                    tracing::warn!(%error, "the session ends when its time is over");
+                match self.dispatcher.leave(session.id).await {
+                    Ok(()) => home.forget(),
+                    Err(error) => {
+                        tracing::warn!(%error, "the session ends when its time is over");
+                    }
                 }
-                home.forget();
                 break;
             }
             // All that ran in it has ended.
             replaces = Some(session.id);
+            if begun.elapsed() > LONGEST_PAUSE {
+                backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+            }
+            self.pause(&mut backoff, &drain).await;
         }
         slots.clear().await;
         Ok(if stop.is_cancelled() { WorkerEnd::Stopped } else { WorkerEnd::Drained })
@@ -214,12 +222,16 @@ impl Worker {
                 }
                 Err(error) => tracing::warn!(%error, "the worker is not registered yet"),
             }
-            let pause = backoff.next(options.clock.as_ref());
-            tokio::select! {
-                biased;
-                () = drain.cancelled() => return Ok(None),
-                () = tokio::time::sleep(pause) => {}
-            }
+            self.pause(&mut backoff, drain).await;
+        }
+    }
+
+    async fn pause(&self, backoff: &mut Backoff, drain: &CancellationToken) {
+        let pause = backoff.next(self.options.clock.as_ref());
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

@@ -183,3 +183,25 @@ async fn a_worker_that_is_refused_says_so() {
     let error = ended(bench.start()).await.unwrap_err();
     assert!(matches!(error, WorkerError::Refused(_)), "{error}");
 }
+
+#[tokio::test]
+async fn a_worker_that_is_dropped_leaves_no_process_and_tells_nothing_more() {
+    let bench = Bench::new();
+    let file = bench.path("pid");
+    let claim = claim(&script(&sleeper(&file)));
+    bench.dispatcher.give_build(claim.clone());
+    let worker = bench.start();
+    until("the script runs", || file.exists()).await;
+    worker.abort();
+    assert!(worker.await.unwrap_err().is_cancelled());
+    until("the process is gone", || !lives(&file)).await;
+    let session = bench.dispatcher.told().registrations.len();
+    let next = bench.start();
+    bench.dispatcher.until("it registers", |it| it.registrations.get(session).map(drop)).await;
+    {
+        let told = bench.dispatcher.told();
+        assert!(told.registrations[session].replaces.is_some());
+        assert!(!told.results.contains_key(&claim.context.id));
+    }
+    bench.drain(next).await;
+}
