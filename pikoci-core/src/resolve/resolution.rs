@@ -158,7 +158,10 @@ pub fn resolve(job: &JobSpec, world: &dyn World) -> Resolution {
     let resolved = job.inputs.iter().enumerate().map(|(at, input)| ResolvedInput {
         name: input.name.clone(),
         resource: input.resource.clone(),
-        result: results.remove(&at).unwrap_or_else(|| Err(Reason::not_loaded(input))),
+        result: match results.remove(&at) {
+            Some(result) => result,
+            None => Err(Reason::not_loaded(input)),
+        },
     });
     let mut resolution =
         Resolution { inputs: resolved.collect(), more_remain, needs: needs.into_iter().collect() };

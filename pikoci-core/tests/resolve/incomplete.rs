@@ -17,6 +17,38 @@ cases! {
     " => "app?
         needs versions of app";
 
+    an_older_version_that_happens_to_be_loaded_may_not_be_the_newest: "
+        versions app: v1 v2 v3
+        loaded app: from v3 and v1
+        disabled app: v3
+        job: get app
+    " => "app?
+        needs versions of app";
+
+    a_pinned_version_that_happens_to_be_loaded_may_not_be_the_newest: "
+        versions app: v1+branch:main v2+branch:main v3+branch:dev
+        loaded app: from v3+branch:dev and v1+branch:main
+        job: get app pinned branch:main
+    " => "app?
+        needs versions of app";
+
+    what_is_behind_a_version_that_happens_to_be_loaded_may_not_be_the_next: "
+        versions app: v1 v2 v3
+        loaded app: from v3 and v1
+        used #1: app@v1
+        job: get app every
+    " => "app?
+        needs versions of app";
+
+    a_pinned_version_is_asked_for_where_a_build_may_have_it: "
+        versions app: v1+branch:main v2+branch:main v3+branch:dev
+        unit#1 got app@v1+branch:main
+        unit#2 got app@v2+branch:main
+        loaded app: from v3+branch:dev and v1+branch:main
+        job: get app passed unit pinned branch:main
+    " => "app?
+        needs app@v2";
+
     a_pinned_version_that_is_loaded_is_certain: "
         versions app: v1 v2 v3
         loaded app: from v2

@@ -174,6 +174,11 @@ fn facts_that_are_not_loaded_never_change_an_answer() {
         for resource in facts.versions.keys() {
             if random.one_in(2) {
                 let count = facts.versions[resource].len() as u64;
+                for (digest, _) in &facts.versions[resource] {
+                    if random.one_in(4) {
+                        part.asked.insert((resource.clone(), *digest));
+                    }
+                }
                 part.floors
                     .insert(resource.clone(), 2 + random.below(4).min(count as usize) as u64);
             }

@@ -9,7 +9,7 @@
 //! unit#3 got app@v2 made image@i7      a succeeded build, what it made last first
 //! used #4: app@v2 image@i7 via unit#3  what build 4 of the job took
 //! used #4: source=app@v2               for the input `source`
-//! loaded app: from v2                  the newest versions are loaded
+//! loaded app: from v3 and v1           the newest versions are loaded, and v1
 //! loaded unit: 2                       the newest builds are loaded
 //! job: get app trigger passed unit,lint every; get source=image pinned i7
 //! ```
@@ -64,7 +64,11 @@ pub(crate) fn facts(text: &str) -> Facts {
             ["pin", name] => drop(facts.pins.insert(resource(name), version(rest))),
             ["used", build] => adoptions(&mut facts, build, rest),
             ["loaded", name] => match rest.strip_prefix("from ") {
-                Some(from) => {
+                Some(some) => {
+                    let (from, and) = some.split_once(" and ").unwrap_or((some, ""));
+                    for one in and.split(' ').filter(|it| !it.is_empty()) {
+                        facts.asked.insert((resource(name), version(one).digest()));
+                    }
                     let order = facts.order(&resource(name), &version(from).digest());
                     facts.floors.insert(resource(name), order.expect("a version told before"));
                 }
