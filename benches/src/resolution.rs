@@ -93,7 +93,7 @@ pub(crate) fn thousand_jobs() -> std::io::Result<()> {
         "  {JOBS} jobs x {VERSIONS} versions from nothing: {:.0} ms",
         started.elapsed().as_secs_f64() * 1e3
     );
-    let mut warm = |facts: &mut Facts, from: u64| {
+    let warm = |facts: &mut Facts, from: u64| {
         let times = (0..WARM as u64).map(|at| {
             let version = version(from + at);
             let digest = version.digest();
