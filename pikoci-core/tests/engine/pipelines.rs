@@ -65,7 +65,7 @@ async fn who_sets_an_old_revision_is_told_so() {
     let mistake = broken.expect_err("it has a mistake");
     assert!(matches!(mistake, EngineError::Pipeline { .. }));
     let told = mistake.to_string();
-    assert!(told.starts_with("pipeline.hcl:1:19: error"), "{told}");
+    assert!(told.starts_with("pipeline.hcl:1:15: error"), "{told}");
 }
 
 #[tokio::test]
