@@ -5,6 +5,7 @@
 //!
 //! `PIKOCI_SEEDS=10000 cargo test --release -p pikoci-core --test simulation -- --nocapture`
 //! runs that many seeds, `PIKOCI_SEED=17` that one only. A seed always does the same.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "says which seed it was")]
 
 mod cluster;
 mod invariants;

@@ -2,6 +2,7 @@
 //! Either is killed and started again while builds run: none is lost, and none
 //! is started twice under one epoch.
 #![cfg(any(feature = "postgres", feature = "etcd"))]
+#![allow(clippy::print_stdout, reason = "says what it saw, with `--nocapture`")]
 
 #[path = "../common/mod.rs"]
 mod common;
