@@ -16,7 +16,7 @@ use pikoci_core::{Journal, Pipeline, Types, Workspace};
 use crate::cache::Cache;
 use crate::journal::FileJournal;
 use crate::trace::{TRACEPARENT, traceparent};
-use crate::workspace::DirWorkspace;
+use crate::workspace::{DirWorkspace, UsedCaches};
 
 /// This machine, as builds see it.
 #[derive(Debug, Clone)]
@@ -100,13 +100,10 @@ impl Machine {
         (result, crate::process::end_build(spec.context.id, self.grace).await)
     }
 
-    /// Gives back what a room had of the caches, once nothing runs in it any more.
-    pub(crate) async fn release_caches(&self, room: &Room) -> io::Result<()> {
-        if !room.workspace.has_caches() {
-            return Ok(());
-        }
-        let workspace = Arc::clone(&room.workspace);
-        let released = tokio::task::spawn_blocking(move || workspace.release_caches());
+    /// Gives back what a build had of the caches. Looks at every file of them.
+    pub(crate) async fn release(&self, caches: Option<UsedCaches>) -> io::Result<()> {
+        let Some(caches) = caches else { return Ok(()) };
+        let released = tokio::task::spawn_blocking(move || caches.release());
         released.await.unwrap_or_else(|error| Err(error.into()))
     }
 

@@ -96,16 +96,15 @@ impl DirWorkspace {
     /// # Errors
     /// When the caches cannot be looked at or one cannot be removed.
     pub fn release_caches(&self) -> io::Result<()> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        match &self.cache {
-            Some(cache) if !used.is_empty() => cache.release(used.into_values()),
-            _ => Ok(()),
-        }
+        self.take_caches().map_or(Ok(()), UsedCaches::release)
     }
 
-    /// Whether the build has had a cache since the last release.
-    pub fn has_caches(&self) -> bool {
-        !self.used.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// The caches that the build has had since the last time, to be given back
+    /// at leisure; `None` where there are none.
+    pub(crate) fn take_caches(&self) -> Option<UsedCaches> {
+        let cache = self.cache.clone()?;
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        (!used.is_empty()).then_some(UsedCaches { cache, used })
     }
 
     /// Removes all of the build's files.
@@ -114,6 +113,20 @@ impl DirWorkspace {
     /// When something of it cannot be removed; the rest is.
     pub fn remove(&self) -> io::Result<()> {
         remove_tree(&self.directory)
+    }
+}
+
+/// Caches that a build has had; in use until they are released or dropped.
+#[derive(Debug)]
+pub(crate) struct UsedCaches {
+    cache: Cache,
+    used: BTreeMap<String, CacheUse>,
+}
+
+impl UsedCaches {
+    /// Gives them back, as [`DirWorkspace::release_caches`] does.
+    pub(crate) fn release(self) -> io::Result<()> {
+        self.cache.release(self.used.into_values())
     }
 }
 

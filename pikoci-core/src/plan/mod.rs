@@ -10,7 +10,7 @@
 //! - Everything that runs listens to one tree of tokens: the build's, and below
 //!   it one for each attempt of each step. Hooks, stops and notifications get
 //!   tokens of their own, for they run after a cancellation too; their time is bounded.
-//! - What a step puts out goes through the build's [`Masker`](crate::mask::Masker),
+//! - What a step puts out goes through the build's [`Masker`],
 //!   stream by stream, before it becomes an event; so does every reason,
 //!   variable, version and fact that an event holds.
 //! - Values that a secret is part of are resolved for each attempt anew.

@@ -174,7 +174,7 @@ impl Build<'_> {
         if survivors > 0 {
             problems.push(format!("{survivors} of its processes could not be ended"));
         }
-        if let Err(error) = machine.release_caches(&room).await {
+        if let Err(error) = machine.release(room.workspace.take_caches()).await {
             problems.push(format!("its caches could not be tidied up: {error}"));
         }
         let mut kept = None;

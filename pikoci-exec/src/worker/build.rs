@@ -18,9 +18,12 @@ use super::report::{Ended, Reporter, Reports};
 use super::session::Session;
 use super::slots::Slots;
 use crate::machine::Room;
+use crate::workspace::UsedCaches;
 
 /// What is left of a build when its steps have ended.
 struct Leftover {
+    /// To be given back.
+    caches: Option<UsedCaches>,
     /// To be removed.
     rooms: Vec<Room>,
     /// The build is the worker's, and counts as behind its slot, until then.
@@ -58,7 +61,7 @@ impl Slots {
             reporter.run().await;
             of_session.end(build);
             if let Ok(leftover) = left.await {
-                own.remove(leftover.rooms).await;
+                own.tidy(leftover.caches, leftover.rooms).await;
             }
         };
         tokio::spawn(behind.instrument(span.clone()));
@@ -71,8 +74,10 @@ impl Slots {
         let resume = self.keepable(&claim, &result, &cancel);
         // What it holds is for this process only.
         result.failed_at = None;
+        // Taken before anyone may go on in the room and use them again.
+        let caches = room.as_ref().and_then(|room| room.workspace.take_caches());
         let (kept, rooms) = match (room, resume) {
-            (Some(room), Some(resume)) => (true, self.keep(build, room, resume).await),
+            (Some(room), Some(resume)) => (true, self.keep(build, room, resume)),
             (room, _) => (false, room.into_iter().collect()),
         };
         reports.end(Ended { result, workspace_kept: kept });
@@ -80,7 +85,7 @@ impl Slots {
         // The slot goes on once there is room behind it: what waits there stays bounded.
         let permit = Arc::clone(&self.behind).acquire_owned().await.ok();
         // Where nobody waits for it, it is removed with this process's journal.
-        let _ = leave.send(Leftover { rooms, _until_removed: (occupation, permit) });
+        let _ = leave.send(Leftover { caches, rooms, _until_removed: (occupation, permit) });
     }
 
     /// Runs a build, if that can be begun, and answers how it ended and where it ran.
@@ -113,9 +118,6 @@ impl Slots {
             Ok((result, survivors)) => {
                 if survivors > 0 {
                     tracing::warn!(survivors, "some of its processes could not be ended");
-                }
-                if let Err(error) = self.machine.release_caches(&room).await {
-                    tracing::warn!(%error, "its caches could not be tidied up");
                 }
                 (result, Some(room))
             }
@@ -188,7 +190,7 @@ impl Slots {
     }
 
     /// Keeps the workspace of a build. Answers those that have to go for it.
-    async fn keep(&self, build: RunningBuild, room: Room, resume: ResumeAt) -> Vec<Room> {
+    fn keep(&self, build: RunningBuild, room: Room, resume: ResumeAt) -> Vec<Room> {
         let since = self.machine.clock.monotonic();
         self.kept.keep(Kept { build: build.build, room, resume, since })
     }

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use super::session::Session;
 use super::slots::Slots;
+use crate::machine::Room;
 
 /// Takes what a check tells: nobody reads it.
 struct Unread;
@@ -23,8 +24,8 @@ impl EventSink for Unread {
 }
 
 impl Slots {
-    /// Makes a check and tells what it found. When this returns, nothing of it
-    /// runs any more.
+    /// Makes a check, tells what it found and tidies up. When this returns,
+    /// nothing of it is left.
     pub(super) async fn check(self: &Arc<Self>, session: &Arc<Session>, claim: CheckClaim) {
         let span = tracing::info_span!(
             "check",
@@ -41,19 +42,24 @@ impl Slots {
                 cancel.abandon(session.over().await);
                 std::future::pending::<()>().await;
             };
+            let mut room = None;
             let result = tokio::select! {
                 biased;
-                result = Box::pin(self.found(claim, &cancel)) => result,
+                result = Box::pin(self.found(claim, &mut room, &cancel)) => result,
                 () = over => return,
             };
             self.tell_found(session, CheckReport { check, result }).await;
+            if let Some(room) = room {
+                self.tidy(room.workspace.take_caches(), vec![room]).await;
+            }
         };
         work.instrument(span).await;
     }
 
     async fn found(
-        self: &Arc<Self>,
+        &self,
         claim: CheckClaim,
+        made: &mut Option<Room>,
         cancel: &Cancellation,
     ) -> Result<Vec<Version>, String> {
         let types = self.types_of(&claim.pipeline)?;
@@ -61,8 +67,9 @@ impl Slots {
         // A check that others gave up and ask for anew is another check.
         let room = self.machine.room(id);
         let room = room.map_err(|error| format!("its directory cannot be made: {error}"))?;
+        let room = &*made.insert(room);
         let written = self.machine.journal.build_started(id, &claim.pipeline);
-        let host = self.machine.host(id, types, Arc::new(Unread), &room);
+        let host = self.machine.host(id, types, Arc::new(Unread), room);
         let check = ResourceCheck {
             id,
             team: claim.team,
@@ -81,10 +88,6 @@ impl Slots {
         if survivors > 0 {
             tracing::warn!(survivors, "some processes of a check could not be ended");
         }
-        if let Err(error) = self.machine.release_caches(&room).await {
-            tracing::warn!(%error, "the cache of a resource could not be tidied up");
-        }
-        self.remove(vec![room]).await;
         found.unwrap_or_else(|_| Err("the worker has a bug: making the check panicked".into()))
     }
 

@@ -15,6 +15,7 @@ use super::occupied::Occupied;
 use super::session::Session;
 use super::types::RecentTypes;
 use crate::machine::{Machine, Room};
+use crate::workspace::UsedCaches;
 
 /// How many builds whose steps have ended may still be told or removed while
 /// their slots go on.
@@ -152,12 +153,20 @@ impl Slots {
         }
     }
 
+    /// Gives back caches and removes workspaces.
+    pub(super) async fn tidy(&self, caches: Option<UsedCaches>, rooms: Vec<Room>) {
+        if let Err(error) = self.machine.release(caches).await {
+            tracing::warn!(%error, "caches could not be tidied up");
+        }
+        self.remove(rooms).await;
+    }
+
     /// Removes the workspaces that are still kept.
     pub(super) async fn clear(&self) {
         self.remove(self.kept.all()).await;
     }
 
-    pub(super) async fn remove(&self, rooms: Vec<Room>) {
+    async fn remove(&self, rooms: Vec<Room>) {
         for room in rooms {
             if let Err(error) = self.machine.remove(room).await {
                 tracing::warn!(%error, "a workspace could not be removed");
