@@ -12,12 +12,11 @@ const PIPELINE: &str = r#"
 resource "tickets" "bugs" { check_interval = "@every 1m" }
 job "triage" {
   get "tickets" "bugs" { trigger = true }
-  task "read" { run "say" { text = "ticket $GET_BUGS_ID is open" } }
+  task "read" { run "say" { text = "is open" } }
 }"#;
 
 #[derive(Debug)]
 struct Tickets;
-
 #[async_trait]
 #[rustfmt::skip]
 impl ResourceType for Tickets {
@@ -31,13 +30,13 @@ impl ResourceType for Tickets {
 
 #[derive(Debug)]
 struct Say;
-
 #[async_trait]
 #[rustfmt::skip]
 impl Runner for Say {
     fn params(&self) -> ParamSpec { ParamSpec::only(["text!"]) }
     async fn run(&self, step: &mut StepRun<'_>, params: &Params) -> Result<Exit, TypeError> {
-        step.io.output(OutputStream::Stdout, params.text("text").unwrap_or_default().into()).await;
+        let text = format!("ticket {} {}", step.context.env.0["GET_BUGS_ID"], params.text("text").unwrap_or_default());
+        step.io.output(OutputStream::Stdout, text.into()).await;
         Ok(Exit::Code(0))
     }
 }

@@ -21,21 +21,28 @@ impl LocalDispatcher {
     pub(super) async fn claim_for(&self, claimer: Claimer, candidate: Candidate) {
         let (build, session) = (candidate.build, claimer.session);
         let token = self.state().sessions.get(&session).map(|it| it.token.clone());
+        let mut put_back = None;
         let claimed = match token {
             None => Err(DispatchError::session_lost()),
-            Some(token) => {
-                let taken = self.core.claim(&token, &claimer, &candidate).await;
-                match taken {
-                    Ok(None) => Ok(None),
-                    Ok(Some(record)) => self.core.claim_of(&record).await.map_err(dispatch_error),
-                    Err(error) => Err(dispatch_error(error)),
-                }
-            }
+            Some(token) => match self.core.claim(&token, &claimer, &candidate).await {
+                Ok(None) => Ok(None),
+                Ok(Some(record)) => match self.core.claim_of(&record).await {
+                    Ok(claim) => Ok(claim),
+                    Err(error) => {
+                        // It is the worker's already, and the worker will not hear of it.
+                        put_back = Some(record.epoch);
+                        Err(dispatch_error(error))
+                    }
+                },
+                Err(error) => Err(dispatch_error(error)),
+            },
         };
-        let mut put_back = None;
         {
             let mut state = self.state();
             state.in_flight.remove(&build);
+            if let (Some(epoch), Some(known)) = (put_back, state.sessions.get_mut(&session)) {
+                known.builds.insert(build, Given { epoch, unnamed: 0, told: false });
+            }
             match claimed {
                 Ok(None) => state.claimers.push_front(claimer),
                 Ok(Some(claim)) => {
@@ -70,25 +77,30 @@ impl LocalDispatcher {
         build: crate::name::BuildId,
         epoch: u64,
     ) -> Result<(), EngineError> {
-        if let Some(known) = self.state().sessions.get_mut(&session) {
+        let core = &self.core;
+        let done = core
+            .change(&(core, build, epoch), |transaction, (core, build, epoch)| {
+                Box::pin(async move {
+                    let mut rings = Rings::default();
+                    let record = transaction.get::<BuildRecord>(build).await?;
+                    let held = |it: &BuildRecord| {
+                        it.epoch == *epoch && matches!(it.state, BuildState::Running { .. })
+                    };
+                    if let Some(mut record) = record.filter(held) {
+                        let reason = "no worker took it; it waits again".to_owned();
+                        core.requeue(transaction, &mut rings, &mut record, reason).await?;
+                    }
+                    Ok(Changed::new((), rings))
+                })
+            })
+            .await;
+        // Where that failed, it is put back once the worker did not name it.
+        if done.is_ok()
+            && let Some(known) = self.state().sessions.get_mut(&session)
+        {
             known.builds.remove(&build);
         }
-        let core = &self.core;
-        core.change(&(core, build, epoch), |transaction, (core, build, epoch)| {
-            Box::pin(async move {
-                let mut rings = Rings::default();
-                let record = transaction.get::<BuildRecord>(build).await?;
-                let held = |it: &BuildRecord| {
-                    it.epoch == *epoch && matches!(it.state, BuildState::Running { .. })
-                };
-                if let Some(mut record) = record.filter(held) {
-                    let reason = "no worker took it; it waits again".to_owned();
-                    core.requeue(transaction, &mut rings, &mut record, reason).await?;
-                }
-                Ok(Changed::new((), rings))
-            })
-        })
-        .await
+        done
     }
 }
 

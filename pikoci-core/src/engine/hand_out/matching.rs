@@ -34,6 +34,7 @@ impl LocalDispatcher {
         let mut claims = JoinSet::new();
         loop {
             bell.mark_heard();
+            self.put_orphans_back().await;
             if let Err(error) = self.hand_out(&mut claims).await {
                 tracing::warn!(%error, "builds cannot be handed out");
             }
@@ -48,6 +49,17 @@ impl LocalDispatcher {
         // What was committed is answered, or put back; the others wait in vain.
         while claims.join_next().await.is_some() {}
         self.state().claimers.clear();
+        self.put_orphans_back().await;
+    }
+
+    async fn put_orphans_back(&self) {
+        let orphans = std::mem::take(&mut self.state().orphans);
+        for (session, build, epoch) in orphans {
+            if let Err(error) = self.put_back(session, build, epoch).await {
+                // Its worker does not name it, so it is put back after two renewals.
+                tracing::warn!(%build, %error, "a build that nobody waited for was not put back");
+            }
+        }
     }
 
     async fn hand_out(self: &Arc<Self>, claims: &mut JoinSet<()>) -> Result<(), DatabaseError> {

@@ -61,6 +61,8 @@ struct State {
     checks: VecDeque<Check>,
     /// Checks that a worker makes.
     checks_out: BTreeMap<CheckId, (SessionId, oneshot::Sender<Found>)>,
+    /// Builds that were given to workers who had stopped waiting.
+    orphans: Vec<(SessionId, BuildId, u64)>,
     /// The team and the pipeline that were served last.
     served: (String, uuid::Uuid),
 }
@@ -91,6 +93,25 @@ struct Claimer {
     registration: Arc<Registration>,
     want: Want,
     answer: oneshot::Sender<Result<Claim, DispatchError>>,
+}
+
+/// A worker's wait for an answer. One that comes when nobody waits any more is
+/// put back.
+struct Waiting<'a> {
+    dispatcher: &'a LocalDispatcher,
+    session: SessionId,
+    receiver: oneshot::Receiver<Result<Claim, DispatchError>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        if let Ok(Ok(Claim::Build(claim))) = self.receiver.try_recv() {
+            let orphan = (self.session, claim.context.id, claim.epoch);
+            self.dispatcher.state().orphans.push(orphan);
+            self.dispatcher.wake.notify_one();
+        }
+    }
 }
 
 /// A check that waits for a worker.
@@ -181,7 +202,8 @@ impl Dispatcher for LocalDispatcher {
 
     async fn claim(&self, session: SessionId, want: Want) -> Result<Claim, DispatchError> {
         let registration = self.registration_of(session).await?;
-        let (answer, claim) = oneshot::channel();
+        let (answer, receiver) = oneshot::channel();
+        let mut waiting = Waiting { dispatcher: self, session, receiver };
         let claimer = Claimer { session, registration, want, answer };
         let closed = || DispatchError::unavailable("the engine was closed");
         {
@@ -193,7 +215,7 @@ impl Dispatcher for LocalDispatcher {
             state.claimers.push_back(claimer);
         }
         self.wake.notify_one();
-        claim.await.unwrap_or_else(|_| Err(closed()))
+        (&mut waiting.receiver).await.unwrap_or_else(|_| Err(closed()))
     }
 
     async fn report(&self, session: SessionId, report: Report) -> Result<Ack, DispatchError> {
