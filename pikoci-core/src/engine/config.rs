@@ -1,13 +1,14 @@
 //! A revision of a pipeline as the engine works with it, and where it is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::error::EngineError;
+use super::recent::Recent;
 use super::records::PipelineId;
 use crate::database::Transaction;
 use crate::database::log::{Log, LogError, Logs, ReadLimit};
@@ -127,16 +128,16 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes and reads revisions, and keeps those used last in memory.
-#[derive(Debug, Default)]
+/// Reads revisions, and keeps those used last in memory.
+#[derive(Debug)]
 pub(crate) struct Configs {
-    kept: Mutex<Kept>,
+    kept: Recent<(PipelineId, u64), Arc<Config>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    configs: BTreeMap<(PipelineId, u64), (u64, Arc<Config>)>,
-    uses: u64,
+impl Default for Configs {
+    fn default() -> Self {
+        Self { kept: Recent::new(KEPT) }
+    }
 }
 
 impl Configs {
@@ -147,7 +148,7 @@ impl Configs {
         pipeline: PipelineId,
         revision: u64,
     ) -> Result<Arc<Config>, EngineError> {
-        if let Some(config) = self.kept(pipeline, revision) {
+        if let Some(config) = self.kept.get((pipeline, revision)) {
             return Ok(config);
         }
         let body = read(logs, pipeline, revision).await?;
@@ -156,26 +157,8 @@ impl Configs {
         Ok(config)
     }
 
-    fn kept(&self, pipeline: PipelineId, revision: u64) -> Option<Arc<Config>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.uses += 1;
-        let uses = kept.uses;
-        let (used, config) = kept.configs.get_mut(&(pipeline, revision))?;
-        *used = uses;
-        Some(Arc::clone(config))
-    }
-
     pub(crate) fn keep(&self, pipeline: PipelineId, revision: u64, config: Arc<Config>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.uses += 1;
-        let uses = kept.uses;
-        kept.configs.insert((pipeline, revision), (uses, config));
-        if kept.configs.len() > KEPT
-            && let Some(oldest) =
-                kept.configs.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key)
-        {
-            kept.configs.remove(&oldest);
-        }
+        self.kept.insert((pipeline, revision), config);
     }
 }
 

@@ -8,11 +8,12 @@
 //! success that comes in between wakes the job again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::config::Config;
 use super::core::Core;
 use super::error::EngineError;
+use super::recent::Recent;
 use super::records::{
     AdoptionRecord, JobRecord, PipelineId, ResourceRecord, SucceededRecord, VersionRecord,
 };
@@ -33,15 +34,15 @@ pub(crate) fn succeeded(pipeline: PipelineId, job: &str) -> Feed<SucceededRecord
 }
 
 /// The facts of the pipelines used last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FactsCache {
-    pipelines: Mutex<Pipelines>,
+    pipelines: Recent<PipelineId, Arc<tokio::sync::Mutex<Facts>>>,
 }
 
-#[derive(Debug, Default)]
-struct Pipelines {
-    facts: BTreeMap<PipelineId, (u64, Arc<tokio::sync::Mutex<Facts>>)>,
-    uses: u64,
+impl Default for FactsCache {
+    fn default() -> Self {
+        Self { pipelines: Recent::new(KEPT) }
+    }
 }
 
 /// What is known of a pipeline.
@@ -94,25 +95,9 @@ impl View {
 }
 
 impl FactsCache {
-    fn of(&self, pipeline: PipelineId) -> Arc<tokio::sync::Mutex<Facts>> {
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        pipelines.uses += 1;
-        let uses = pipelines.uses;
-        let (used, facts) = pipelines.facts.entry(pipeline).or_default();
-        *used = uses;
-        let facts = Arc::clone(facts);
-        if pipelines.facts.len() > KEPT
-            && let Some(oldest) =
-                pipelines.facts.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
-        {
-            pipelines.facts.remove(&oldest);
-        }
-        facts
-    }
-
     /// Forgets what is known of a pipeline.
     pub(crate) fn forget(&self, pipeline: PipelineId) {
-        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).facts.remove(&pipeline);
+        self.pipelines.remove(pipeline);
     }
 }
 
@@ -127,7 +112,7 @@ impl Core {
         if spec.inputs.is_empty() {
             return Ok(View::of_nothing());
         }
-        let facts = self.facts.of(pipeline);
+        let facts = self.facts.pipelines.get_or_default(pipeline);
         let mut facts = facts.lock().await;
         let database = &self.database;
         facts.refresh_histories(database, pipeline, config, spec).await?;

@@ -67,6 +67,7 @@ mod observe;
 mod pipelines;
 mod plan;
 mod purge;
+mod recent;
 pub mod records;
 mod resources;
 mod retention;

@@ -233,13 +233,30 @@ impl Core {
         }
     }
 
+    /// What becomes of a build that waits, as things stand.
+    pub(crate) async fn decision(
+        &self,
+        build: &BuildRecord,
+        pipeline: &PipelineRecord,
+        shared: &super::builds::Shared<'_>,
+        view: &View,
+    ) -> Result<Decision, EngineError> {
+        let standing = Standing {
+            job: shared.job,
+            pipeline_paused: pipeline.paused,
+            record: &shared.record,
+            groups: &shared.groups,
+            view,
+            served: &self.served(build).await?,
+            chosen: &self.chosen(build, view).await?,
+        };
+        Ok(decide(build, &standing))
+    }
+
     /// How many checks were served of the resources that a build waits for.
     ///
     /// Read beside the transaction: it only grows, and when it does the job is woken.
-    pub(crate) async fn served(
-        &self,
-        build: &BuildRecord,
-    ) -> Result<BTreeMap<ResourceRef, u64>, EngineError> {
+    async fn served(&self, build: &BuildRecord) -> Result<BTreeMap<ResourceRef, u64>, EngineError> {
         let ids: Vec<_> =
             build.awaits_checks.keys().map(|it| (build.pipeline, it.0.clone())).collect();
         let records = self.database.get_many::<ResourceRecord>(&ids).await?;
@@ -250,7 +267,7 @@ impl Core {
     }
 
     /// The versions that somebody chose for a build, by the get's name, as they are known now.
-    pub(crate) async fn chosen(
+    async fn chosen(
         &self,
         build: &BuildRecord,
         view: &View,
@@ -295,18 +312,7 @@ impl Look<'_> {
         let mut next = page.next;
         for mut build in page.items {
             unadopted |= build.inputs.is_none();
-            let served = self.core.served(&build).await?;
-            let chosen = self.core.chosen(&build, self.view).await?;
-            let standing = Standing {
-                job: self.job,
-                pipeline_paused: pipeline.paused,
-                record: &shared.record,
-                groups: &shared.groups,
-                view: self.view,
-                served: &served,
-                chosen: &chosen,
-            };
-            let decision = decide(&build, &standing);
+            let decision = self.core.decision(&build, &pipeline, &shared, self.view).await?;
             let holds_up = matches!(&decision, Decision::Wait(waits) if waits.holds_up());
             let build = (&mut build, Vec::new());
             if self.core.apply(transaction, &mut rings, build, &mut shared, decision).await? {
@@ -363,18 +369,7 @@ impl Core {
         let mut build = self.new_build(transaction, pipeline, shared.job, new).await?;
         let mut kinds = Vec::new();
         self.begin(transaction, &build, &mut kinds).await?;
-        let served = self.served(&build).await?;
-        let chosen = self.chosen(&build, view).await?;
-        let standing = Standing {
-            job: shared.job,
-            pipeline_paused: pipeline.paused,
-            record: &shared.record,
-            groups: &shared.groups,
-            view,
-            served: &served,
-            chosen: &chosen,
-        };
-        let decision = decide(&build, &standing);
+        let decision = self.decision(&build, pipeline, shared, view).await?;
         self.apply(transaction, rings, (&mut build, kinds), shared, decision).await?;
         Ok(build)
     }

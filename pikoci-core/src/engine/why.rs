@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::bells::Rings;
-use super::builds::{Decision, Standing, Waits, decide, fits, job_of};
+use super::builds::{Decision, Waits, fits, job_of};
 use super::core::{Changed, Core};
 use super::engine::Engine;
 use super::error::EngineError;
@@ -299,18 +299,7 @@ impl Core {
             Some(_) => View::of_nothing(),
             None => self.resolve(pipeline.id, &config, &job_config.spec).await?,
         };
-        let served = self.served(build).await?;
-        let chosen = self.chosen(build, &view).await?;
-        let standing = Standing {
-            job,
-            pipeline_paused: pipeline.paused,
-            record: &shared.record,
-            groups: &shared.groups,
-            view: &view,
-            served: &served,
-            chosen: &chosen,
-        };
-        Ok(match decide(build, &standing) {
+        Ok(match self.decision(build, &pipeline, &shared, &view).await? {
             Decision::Wait(waits) => Some(waits),
             Decision::Start(_) | Decision::Adopt(_) | Decision::End(..) => None,
         })

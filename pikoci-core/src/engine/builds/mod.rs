@@ -10,5 +10,5 @@ pub(crate) use create::{NewBuild, Place, job_of};
 pub use decide::Waits;
 pub(crate) use decide::{Decision, Standing, decide};
 pub(crate) use finish::Ending;
-pub(crate) use ready::{Class, fits, ready, ready_place};
+pub(crate) use ready::{Class, fits, ready};
 pub(crate) use start::Shared;

@@ -1,6 +1,9 @@
 //! What follows from a decision about a build that waits.
 
+use std::collections::BTreeSet;
+
 use crate::database::Transaction;
+use crate::dispatch::SessionId;
 use crate::engine::bells::{Bell, Rings};
 use crate::engine::core::Core;
 use crate::engine::error::EngineError;
@@ -103,19 +106,11 @@ impl Core {
                 }
                 self.take_slots(build, shared);
                 build.revision = shared.revision;
-                build.queued = Some(self.clock().now());
                 let only = match &build.cause {
                     Cause::Rerun { resumes: Some(_), .. } => build.kept_by.take(),
                     _ => None,
                 };
-                let mut tags = shared.job.tags.clone();
-                tags.sort();
-                tags.dedup();
-                build.advance(BuildState::Queued { tags, only }).map_err(illegal)?;
-                if let Some(place) = ready_place(build) {
-                    ready().put(transaction, place, build.id)?;
-                }
-                rings.add(Bell::Ready);
+                self.line_up(transaction, rings, build, (&shared.job.tags, only))?;
             }
         }
         if !kinds.is_empty() {
@@ -129,6 +124,25 @@ impl Core {
         }
         self.moved(transaction, rings, build)?;
         Ok(true)
+    }
+
+    /// Lets a build wait for a worker that has these tags.
+    pub(crate) fn line_up(
+        &self,
+        transaction: &mut Transaction,
+        rings: &mut Rings,
+        build: &mut BuildRecord,
+        (tags, only): (&[String], Option<SessionId>),
+    ) -> Result<(), EngineError> {
+        let tags: BTreeSet<String> = tags.iter().cloned().collect();
+        let tags = tags.into_iter().collect();
+        build.advance(BuildState::Queued { tags, only }).map_err(illegal)?;
+        build.queued = Some(self.clock().now());
+        if let Some(place) = ready_place(build) {
+            ready().put(transaction, place, build.id)?;
+        }
+        rings.add(Bell::Ready);
+        Ok(())
     }
 
     async fn adopt(

@@ -7,7 +7,7 @@ use super::{Claimer, Given, LocalDispatcher};
 use crate::context::BuildContext;
 use crate::database::{DatabaseError, FencingToken, Query};
 use crate::dispatch::{BuildClaim, Claim, DispatchError, Resume, SessionId};
-use crate::engine::bells::{Bell, Rings};
+use crate::engine::bells::Rings;
 use crate::engine::builds::{Ending, ready};
 use crate::engine::config::Config;
 use crate::engine::core::{Changed, Core};
@@ -229,20 +229,12 @@ impl Core {
         reason: String,
     ) -> Result<(), EngineError> {
         let config = self.configs.get(&self.logs, build.pipeline, build.revision).await?;
-        let mut tags = config.job(&build.job).map_or_else(Vec::new, |(job, _)| job.tags.clone());
-        tags.sort();
-        tags.dedup();
+        let tags = config.job(&build.job).map_or(&[][..], |(job, _)| &job.tags);
         self.go_on_after_worker(transaction, build).await?;
-        let queued = BuildState::Queued { tags, only: None };
-        build.advance(queued).map_err(|error| EngineError::wrong_state(error.to_string()))?;
+        self.line_up(transaction, rings, build, (tags, None))?;
         let kinds = vec![EventKind::BuildQueued { reason }];
         build.next_event = self.tell(transaction, build.id, build.next_event, kinds).await?;
-        build.queued = Some(self.clock().now());
         transaction.put(build).await?;
-        if let Some(place) = crate::engine::builds::ready_place(build) {
-            ready().put(transaction, place, build.id)?;
-        }
-        rings.add(Bell::Ready);
         self.moved(transaction, rings, build)
     }
 
